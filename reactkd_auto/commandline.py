@@ -1,0 +1,61 @@
+"""What all commands share: common options, one way to report a user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import UserError
+from .progress import configure_logging
+
+EXIT_USER_ERROR = 2
+EXIT_SOME_CASES_FAILED = 3
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the layout of descriptions and shows defaults."""
+
+
+def new_parser(program: str, description: str) -> argparse.ArgumentParser:
+    """A parser whose ``-h`` reads well."""
+    return argparse.ArgumentParser(prog=program, description=description, formatter_class=HelpFormatter)
+
+
+def add_workspace_options(parser: argparse.ArgumentParser) -> None:
+    """``-d`` and ``-w``."""
+    parser.add_argument("-d", "--dataset", help="dataset id or name; may be left out when there is only one")
+    add_workspace_option(parser)
+
+
+def add_workspace_option(parser: argparse.ArgumentParser) -> None:
+    """``-w`` alone."""
+    parser.add_argument(
+        "-w",
+        "--workspace",
+        type=Path,
+        help="workspace folder; else $REACTKD_WORKSPACE, else ./reactkd_workspace",
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser, *, device: bool = True) -> None:
+    """``--device``, ``--seed`` and ``--quiet``."""
+    if device:
+        parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
+
+
+def run(program: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
+    """Parse, run, and turn a `UserError` into one sentence on standard error and exit code 2."""
+    arguments = parser.parse_args(argv)
+    configure_logging(quiet=getattr(arguments, "quiet", False))
+    try:
+        return program(arguments)
+    except UserError as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return EXIT_USER_ERROR
+    finally:
+        logging.getLogger("reactkd_auto").handlers.clear()

@@ -1,0 +1,194 @@
+"""The raw dataset: `dataset.json`, its channels, classes and regions, and the table of labels."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .errors import UserError
+from .jsonio import read_document, write_json, write_text
+
+SCHEMA_VERSION = 1
+ChannelRole = Literal["ct", "binary_mask", "pet_suv", "mr", "other"]
+RegionRole = Literal["organ", "lesion", "context"]
+BASE_ROLES = ("ct", "binary_mask")
+SAFE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One image a case may have. The first channel is the base (`ct`, or `binary_mask`: a shape without HU)."""
+
+    name: str
+    role: ChannelRole
+
+
+@dataclass(frozen=True)
+class Region:
+    """One label of the region maps: its voxel value (1…255) and what it is to the graph."""
+
+    name: str
+    value: int
+    role: RegionRole
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What `dataset.json` says.
+
+    Attributes:
+        name: Short name; the folder is ``Dataset<ID>_<name>``.
+        channels: File number = position; ``CASE_0000`` is the base image on whose grid everything lives.
+        classes: Class names, lowest grade first where ``classes_ordered``.
+        regions: Labels of the region maps; may be empty.
+        file_ending: ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha``.
+        left_right_symmetric: Whether a left-right mirrored body is a plausible one (lungs, limbs: yes; liver: no).
+        description, source, licence: For people.
+    """
+
+    name: str
+    channels: tuple[Channel, ...]
+    classes: tuple[str, ...]
+    regions: tuple[Region, ...] = ()
+    classes_ordered: bool = False
+    file_ending: str = ".nii.gz"
+    left_right_symmetric: bool = False
+    description: str = ""
+    source: str = ""
+    licence: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        check_safe_name(self.name, "dataset name")
+        if not self.channels or self.channels[0].role not in BASE_ROLES:
+            raise ValueError(f"the first channel must have role {' or '.join(BASE_ROLES)}")
+        if len(self.channels) > 8:
+            raise ValueError(f"{len(self.channels)} channels, at most 8 are supported")
+        if sum(c.role in BASE_ROLES for c in self.channels) != 1:
+            raise ValueError("exactly one channel may have role ct or binary_mask")
+        if len(self.classes) < 2:
+            raise ValueError(f"classes {list(self.classes)}, expected at least two")
+        for what, names in (
+            ("channel names", [c.name for c in self.channels]),
+            ("class names", list(self.classes)),
+            ("region names", [r.name for r in self.regions]),
+            ("region values", [r.value for r in self.regions]),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{what} {names} are not unique")
+        if any(not 1 <= r.value <= 255 for r in self.regions):
+            raise ValueError("region values must lie in 1…255 (0 is background)")
+        if self.schema_version != SCHEMA_VERSION:
+            raise ValueError(f"schema_version {self.schema_version}, this release reads {SCHEMA_VERSION}")
+
+    @property
+    def base(self) -> Channel:
+        """The channel that every case has and that prediction needs."""
+        return self.channels[0]
+
+    @property
+    def privileged(self) -> tuple[int, ...]:
+        """Indices of the channels that only the teacher sees."""
+        return tuple(range(1, len(self.channels)))
+
+    def region_values(self, role: RegionRole) -> tuple[int, ...]:
+        """Voxel values of all regions with this role."""
+        return tuple(r.value for r in self.regions if r.role == role)
+
+    def channel_index(self, name: str) -> int:
+        """Position of a channel by name.
+
+        Raises:
+            UserError: No such channel.
+        """
+        names = [c.name for c in self.channels]
+        if name not in names:
+            raise UserError(f"channel {name!r} is unknown, expected one of {', '.join(names)}.")
+        return names.index(name)
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """One row of a label table; ``label`` is a class index, or None for an ungraded case."""
+
+    case: str
+    patient: str
+    label: int | None
+
+
+def check_safe_name(name: str, what: str) -> None:
+    """Refuse names that could leave their folder or break a file system.
+
+    Raises:
+        ValueError: Empty, starting with a dot, or with characters other than letters, digits, ``_ - .``.
+    """
+    if not name or name.startswith(".") or not set(name) <= SAFE_CHARACTERS:
+        raise ValueError(f"{what} {name!r} may hold only letters, digits, '_', '-', '.' and not begin with '.'")
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read ``dataset.json`` of a raw dataset, preprocessed dataset or model folder."""
+    return read_document(Dataset, Path(folder) / "dataset.json")
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> None:
+    """Write ``dataset.json``."""
+    write_json(Path(folder) / "dataset.json", dataset)
+
+
+def read_labels(path: Path, classes: tuple[str, ...]) -> list[LabelledCase]:
+    """Read a label table: columns ``case``, ``patient`` (default: the case), ``label`` (class name or empty).
+
+    Raises:
+        UserError: No file, no rows, missing column, unsafe or duplicate case, unknown class.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(f"{path}: file not found, expected a CSV with columns case, patient, label.") from None
+    for column in ("case", "label"):
+        if column not in columns:
+            raise UserError(f"{path}: column {column!r} is missing, found {', '.join(columns) or 'no header'}.")
+    if not rows:
+        raise UserError(f"{path}: no rows, expected one row a case.")
+    cases = [_labelled_case(path, i, row, classes) for i, row in enumerate(rows, start=2)]
+    seen: set[str] = set()
+    for case in cases:
+        if case.case in seen:
+            raise UserError(f"{path}: case {case.case!r} stands in more than one row, expected one row a case.")
+        seen.add(case.case)
+    return cases
+
+
+def write_labels(path: Path, cases: Iterable[LabelledCase], classes: tuple[str, ...]) -> None:
+    """Write a label table that `read_labels` reads."""
+    lines = ["case,patient,label"]
+    lines += [f"{c.case},{c.patient},{'' if c.label is None else classes[c.label]}" for c in cases]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _labelled_case(path: Path, line: int, row: dict[str, str | None], classes: tuple[str, ...]) -> LabelledCase:
+    case, label = (row["case"] or "").strip(), (row["label"] or "").strip()
+    try:
+        check_safe_name(case, "case")
+    except ValueError as error:
+        raise UserError(f"{path}, line {line}: {error}.") from None
+    if label and label not in classes:
+        raise UserError(f"{path}, line {line}: unknown class {label!r}, expected {', '.join(classes)} or empty.")
+    patient = (row.get("patient") or "").strip() or case
+    return LabelledCase(case, patient, classes.index(label) if label else None)
+
+
+def channel_path(images: Path, case: str, channel: int, file_ending: str) -> Path:
+    """Path of one channel of one case: ``images/CASE_0000.nii.gz``."""
+    return Path(images) / f"{case}_{channel:04d}{file_ending}"
+
+
+def region_path(regions: Path, case: str, file_ending: str) -> Path:
+    """Path of a case's region map: ``regions/CASE.nii.gz``."""
+    return Path(regions) / f"{case}{file_ending}"
