@@ -221,7 +221,7 @@ def read_plan(path: Path) -> Plan:
         if field.name not in _BARE:
             if not isinstance(entry, dict) or set(entry) != {"value", "reason", "source"}:
                 raise UserError(f"{where}: expected an object with value, reason and source.")
-            reasons[field.name] = entry["reason"]
+            reasons |= {field.name: entry["reason"]} if entry["reason"] else {}
             chosen += [field.name] if entry["source"] == "user" else []
             entry = entry["value"]
         values[field.name] = from_plain(hints[field.name], entry, where=where)

@@ -80,12 +80,18 @@ def sample_of(table: Any, classes: Sequence[str]) -> Sample:
     rows = table[is_graded(table) & is_classified(table)]
     return Sample(
         cases=tuple(str(c) for c in rows["case"]),
-        patients=pandas.factorize(rows["patient" if "patient" in rows else "case"])[0].astype(np.int64),
+        patients=pandas.factorize(_patients(rows))[0].astype(np.int64),
         labels=_indices(rows["label"], classes),
         predicted=_indices(rows["predicted_class"], classes),
         probabilities=rows[[f"p_{c}" for c in classes]].to_numpy(dtype=np.float64),
         classes=tuple(classes),
     )
+
+
+def _patients(rows: Any) -> Any:
+    if "patient" not in rows:
+        return rows["case"]
+    return rows["patient"].where(rows["patient"].notna() & (rows["patient"] != ""), rows["case"])
 
 
 def _indices(names: Any, classes: Sequence[str]) -> NDArray[np.int64]:

@@ -1,0 +1,97 @@
+"""Regions on feature grids, and averages of features over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..dataset import Dataset
+from ..plan import GraphPlan, NetworkPlan, Plan
+from ..regions.slots import node_slots
+from .outputs import GraphInputs
+
+
+def map_stages(network: NetworkPlan) -> tuple[int, ...]:
+    """Stages whose maps are projected and attended: those that are pooled over regions, and the deepest (for GAP)."""
+    return tuple(sorted({*network.pooled_stages, len(network.strides) - 1}))
+
+
+def area_average(x: Tensor, network: NetworkPlan, stage: int) -> Tensor:
+    """Mean of x [B, C, z, y, x] over the voxels of each feature voxel of ``stage``.
+
+    Raises:
+        ValueError: The grid is not a multiple of the stage's stride, so feature voxels would not tile it.
+    """
+    stride = network.cumulative_stride(stage)
+    if any(size % s for size, s in zip(x.shape[2:], stride, strict=True)):
+        raise ValueError(f"grid {tuple(x.shape[2:])} is not a multiple of stage {stage}'s stride {stride}")
+    return functional.avg_pool3d(x, stride) if stride != (1, 1, 1) else x
+
+
+def graph_inputs(
+    nodes: Tensor,
+    valid: Tensor,
+    node_valid: Tensor,
+    geometry: Tensor,
+    edges: Tensor,
+    plan: Plan,
+    dataset: Dataset,
+) -> GraphInputs:
+    """Node maps as soft masks on the grid of each pooled stage.
+
+    Args:
+        nodes: uint8 [B, 3, z, y, x], slot index + 1 on the slot's own layer, else 0.
+        valid: bool [B, C, z, y, x], channel 0 the base image; unmeasured voxels belong to no node.
+        node_valid: bool [B, N]. A node with no volume left in the patch becomes invalid.
+        geometry: float [B, N, 6].
+        edges: float [B, N, N].
+        plan: For strides, pooled stages and node slots.
+        dataset: For node slots.
+    """
+    stages = map_stages(plan.network)
+    measured = valid[:, :1]
+    weights = tuple(area_average(measured.float(), plan.network, stage) for stage in stages)
+    masks = _soft_masks(nodes, measured, plan.graph, dataset, plan.network)
+    node_valid = node_valid & (masks[0].sum(dim=(2, 3, 4)) > 0)
+    geometry = geometry.masked_fill(~node_valid[:, :, None], 0.0)
+    edges = edges * (node_valid[:, :, None] & node_valid[:, None, :])
+    return GraphInputs(masks, weights, node_valid, geometry, edges)
+
+
+def _soft_masks(
+    nodes: Tensor, measured: Tensor, graph: GraphPlan, dataset: Dataset, network: NetworkPlan
+) -> tuple[Tensor, ...]:
+    slots = node_slots(graph, dataset)
+    by_stage: list[list[Tensor]] = [[] for _ in network.pooled_stages]
+    for slot in slots:  # one at a time: all one-hot maps at full resolution would be N × the image
+        mask = ((nodes[:, slot.layer, None] == slot.index + 1) & measured).float()
+        for into, stage in zip(by_stage, network.pooled_stages, strict=True):
+            into.append(area_average(mask, network, stage))
+    if not slots:
+        return tuple(area_average(measured.float(), network, stage)[:, :0] for stage in network.pooled_stages)
+    return tuple(torch.cat(masks, dim=1) for masks in by_stage)
+
+
+def masked_average(features: Tensor, masks: Tensor) -> Tensor:
+    """Σ_v m_v f_v / Σ_v m_v for each node; differentiable, in float32 (features are compared between networks).
+
+    Args:
+        features: [B, E, z, y, x].
+        masks: [B, N, z, y, x] ≥ 0.
+
+    Returns:
+        [B, N, E], 0 where a mask is empty.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        rows = features.float().permute(0, 2, 3, 4, 1).flatten(1, 3)  # no copy where memory is channels-last
+        weights = masks.float().flatten(2)
+        return torch.bmm(weights, rows) / weights.sum(dim=2, keepdim=True).clamp_min(1e-6)
+
+
+def pool_nodes(maps: Sequence[Tensor], graph: GraphInputs) -> Tensor:
+    """Node features [B, N, E × pooled stages]: masked averages of each pooled stage's map, side by side."""
+    pooled = [masked_average(m, masks) for m, masks in zip(maps, graph.masks, strict=True)]
+    return torch.cat(pooled, dim=2) * graph.node_valid[:, :, None]

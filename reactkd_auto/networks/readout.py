@@ -1,0 +1,85 @@
+"""Region readout: maps and regions → a grade per region, and for the whole case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .outputs import GraphInputs, Outputs
+from .pooling import masked_average, pool_nodes
+
+GEOMETRY_FEATURES = 6
+GEOMETRY_WIDTH = 16
+
+
+class RegionReadout(nn.Module):
+    """Node logits, attention over lesion nodes, and GAP logits (METHOD.md section 2; our own construction).
+
+    A node is judged by its features h_k, the edge-weighted mean of its neighbours' h, and its geometry. Geometry
+    stays outside of `Outputs.node_features`: teacher and student have the same, so there is nothing to distil.
+    Every node goes through the same weights, so the order of nodes does not matter.
+
+    Args:
+        width: E, channels of the maps.
+        classes: K.
+        pooled: For each map stage, whether nodes are pooled from it. The last map also feeds GAP.
+        lesion_slots: For each node slot, whether it is a lesion (or the merged small lesions).
+    """
+
+    lesion_slots: Tensor
+
+    def __init__(self, *, width: int, classes: int, pooled: Sequence[bool], lesion_slots: Sequence[bool]) -> None:
+        super().__init__()
+        self.pooled = tuple(pooled)
+        features = width * sum(self.pooled)
+        self.register_buffer("lesion_slots", torch.tensor(lesion_slots, dtype=torch.bool), persistent=False)
+        self.gap = nn.Linear(width, classes)
+        self.own_norm = nn.LayerNorm(features)
+        self.neighbour_norm = nn.LayerNorm(features)
+        self.geometry = nn.Sequential(nn.Linear(GEOMETRY_FEATURES, GEOMETRY_WIDTH), nn.LayerNorm(GEOMETRY_WIDTH))
+        self.hidden = nn.Sequential(nn.Linear(2 * features + GEOMETRY_WIDTH, width), nn.GELU())
+        self.node_logits = nn.Linear(width, classes)
+        self.node_scores = nn.Linear(width, 1)
+
+    def forward(self, maps: Sequence[Tensor], attention: tuple[Tensor, ...], graph: GraphInputs) -> Outputs:
+        """Read the case out.
+
+        Args:
+            maps: Attended maps [B, E, z, y, x], one a map stage, finest first.
+            attention: Their spatial attention, handed on.
+            graph: Regions on the maps' grids.
+        """
+        features = pool_nodes([m for m, use in zip(maps, self.pooled, strict=True) if use], graph)
+        gap_logits = self.gap(masked_average(maps[-1], graph.weights[-1])[:, 0]).float()
+        hidden = self._node_states(features, graph)
+        node_logits = self.node_logits(hidden).float() * graph.node_valid[:, :, None]
+        weights = self._attend(self.node_scores(hidden).float().squeeze(2), graph.node_valid)
+        graph_logits = (weights[:, :, None] * node_logits).sum(dim=1)
+        return Outputs(
+            logits=gap_logits + graph_logits,
+            gap_logits=gap_logits,
+            node_logits=node_logits,
+            node_features=features,
+            node_attention=weights,
+            node_valid=graph.node_valid,
+            attention=attention,
+        )
+
+    def _node_states(self, features: Tensor, graph: GraphInputs) -> Tensor:
+        """[B, N, E] from own features, neighbours' and geometry."""
+        edges = graph.edges.to(features.dtype)
+        degree = edges.sum(dim=2, keepdim=True)
+        neighbours = torch.bmm(edges, features) / degree.clamp_min(1e-6)
+        # Volume and depth have long tails and other units than shape and place: the logarithm makes them comparable.
+        geometry = graph.geometry.sign() * torch.log1p(graph.geometry.abs())
+        parts = [self.own_norm(features), self.neighbour_norm(neighbours) * (degree > 0), self.geometry(geometry)]
+        return self.hidden(torch.cat(parts, dim=2))
+
+    def _attend(self, scores: Tensor, node_valid: Tensor) -> Tensor:
+        """Softmax of scores [B, N] over the case's lesion nodes, over all its nodes if it has none, 0 if no node."""
+        lesions = node_valid & self.lesion_slots
+        allowed = torch.where(lesions.any(dim=1, keepdim=True), lesions, node_valid)
+        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+        return torch.softmax(scores, dim=1) * allowed
