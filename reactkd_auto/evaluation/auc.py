@@ -130,7 +130,9 @@ def auc_with_interval(positive: ArrayLike, scores: ArrayLike, *, groups: ArrayLi
         several = np.unique(patients).size < patients.size
         return Estimate(area, low, high, CLUSTERED if several else DELONG)
     m, n = np.unique(patients[is_positive]).size, np.unique(patients[~is_positive]).size
-    why = "fewer than two patients on one side" if min(m, n) < 2 else "no variation that DeLong's variance could measure"
+    why = (
+        "fewer than two patients on one side" if min(m, n) < 2 else "no variation that DeLong's variance could measure"
+    )
     if area in (0.0, 1.0):
         why = "the classes are perfectly separated in these cases"
     return Estimate(area, *score_limits(area, m, n), SCORE, why)

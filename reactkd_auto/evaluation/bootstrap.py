@@ -100,9 +100,7 @@ def macro_auc(labels: NDArray[Any], probabilities: NDArray[Any], weights: NDArra
     return np.asarray(np.mean(areas, axis=0), dtype=np.float64)
 
 
-def bootstrap_macro_auc(
-    bootstrap: PatientBootstrap, models: Sequence[NDArray[Any]]
-) -> NDArray[np.float64]:
+def bootstrap_macro_auc(bootstrap: PatientBootstrap, models: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     """Macro AUC of several models on the same draws.
 
     Args:
@@ -113,8 +111,7 @@ def bootstrap_macro_auc(
         (replicates, models), without the replicates in which a class was missing.
     """
     rows = [
-        np.stack([macro_auc(bootstrap.labels, p, weights) for p in models], axis=1)
-        for weights in bootstrap.weights()
+        np.stack([macro_auc(bootstrap.labels, p, weights) for p in models], axis=1) for weights in bootstrap.weights()
     ]
     areas = np.concatenate(rows)
     return areas[np.isfinite(areas).all(axis=1)]

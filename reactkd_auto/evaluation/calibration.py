@@ -34,9 +34,7 @@ def brier_per_case(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray
     return np.asarray(squared / 2 if n_classes == 2 else squared, dtype=np.float64)
 
 
-def expected_calibration_error(
-    labels: NDArray[Any], probabilities: NDArray[Any], *, bins: int = ECE_BINS
-) -> float:
+def expected_calibration_error(labels: NDArray[Any], probabilities: NDArray[Any], *, bins: int = ECE_BINS) -> float:
     """Mean gap between the highest probability and how often it is right (Guo et al., ICML 2017, eq. 3).
 
     Ten equal-width bins (low, high] of the highest probability, weighted by their cases. NaN without cases.
@@ -101,16 +99,19 @@ class ReliabilityBin:
     n: int
 
 
-def reliability_bins(positive: NDArray[Any], probability: NDArray[Any]) -> tuple[ReliabilityBin, ...]:
-    """Bins of about equally many cases, ten at most and at least eight cases each, lowest probability first.
+def reliability_bins(
+    positive: NDArray[Any], probability: NDArray[Any], *, at_most: int = 10
+) -> tuple[ReliabilityBin, ...]:
+    """Bins of about equally many cases, at least eight in each (fewer only if there are fewer), lowest first.
 
     Args:
         positive: (n,) bool, whether the case is of the class.
         probability: (n,) of the class.
+        at_most: Largest number of bins.
     """
     if positive.size == 0:
         return ()
-    n_bins = int(np.clip(positive.size // 8, 1, 10))
+    n_bins = int(np.clip(positive.size // 8, 1, at_most))
     parts = np.array_split(np.argsort(probability, kind="stable"), n_bins)
     return tuple(
         ReliabilityBin(float(probability[part].mean()), wilson(int(positive[part].sum()), part.size), part.size)

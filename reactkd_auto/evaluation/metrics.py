@@ -72,7 +72,7 @@ class Evaluation:
         n_ungraded: Predicted cases without a label, in no score.
         n_without_prediction: Graded cases that the predictions do not name, in no score.
         confusion: Cases by [true, predicted] class.
-        reasons: Remarks that hold for the whole evaluation.
+        per_class, per_fold: Each class against the rest; each fold, where the table has a column ``fold``.
     """
 
     classes: tuple[str, ...]
@@ -120,9 +120,14 @@ def evaluate_predictions(
     unanswered = tuple(_unanswered(row) for _, row in table[graded & ~classified].iterrows())
     confusion = confusion_matrices(sample.labels, sample.predicted, len(classes))[0]
     return Evaluation(
-        classes=tuple(classes), classes_ordered=ordered, seed=seed,
-        n_cases=sample.n_cases, n_patients=sample.n_patients, n_not_classified=len(unanswered),
-        n_ungraded=int((~graded).sum()), n_without_prediction=n_without_prediction,
+        classes=tuple(classes),
+        classes_ordered=ordered,
+        seed=seed,
+        n_cases=sample.n_cases,
+        n_patients=sample.n_patients,
+        n_not_classified=len(unanswered),
+        n_ungraded=int((~graded).sum()),
+        n_without_prediction=n_without_prediction,
         **_scores(sample, ordered=ordered, seed=seed),
         per_class=tuple(_class_result(sample, k, unanswered, confusion) for k in range(len(classes))),
         per_fold=_per_fold(table, classes, seed=seed),
@@ -131,10 +136,16 @@ def evaluate_predictions(
     )
 
 
-def _scores(sample: Sample, *, ordered: bool, seed: int) -> dict[str, Estimate]:
+def _scores(sample: Sample, *, ordered: bool, seed: int) -> dict[str, Any]:
     names = (
-        "macro_auc", "accuracy", "balanced_accuracy", "f1_macro", "quadratic_kappa", "brier",
-        "calibration_slope", "expected_calibration_error",
+        "macro_auc",
+        "accuracy",
+        "balanced_accuracy",
+        "f1_macro",
+        "quadratic_kappa",
+        "brier",
+        "calibration_slope",
+        "expected_calibration_error",
     )
     if sample.n_cases == 0:
         return dict.fromkeys(names, undefined(NOBODY))
@@ -172,9 +183,7 @@ def _bootstrapped(of: Callable[[NDArray[Any]], NDArray[Any]], sample: Sample, se
     return percentile_estimate(value, np.concatenate([of(weights) for weights in bootstrap.weights()]))
 
 
-def _class_result(
-    sample: Sample, k: int, unanswered: Sequence[UnansweredCase], confusion: NDArray[Any]
-) -> ClassResult:
+def _class_result(sample: Sample, k: int, unanswered: Sequence[UnansweredCase], confusion: NDArray[Any]) -> ClassResult:
     positive = sample.labels == k
     right, n = int(confusion[k, k]), int(positive.sum())
     others_right = sample.n_cases - n - int(confusion[:, k].sum()) + right
@@ -196,8 +205,12 @@ def _per_fold(table: Any, classes: Sequence[str], *, seed: int) -> tuple[FoldRes
     results = []
     for fold, rows in table.groupby("fold", sort=True):
         part = sample_of(rows, classes)
-        scores = _scores(part, ordered=False, seed=seed)
-        results.append(FoldResult(str(fold), part.n_cases, scores["macro_auc"], scores["balanced_accuracy"]))
+        if part.n_cases:
+            area = macro_auc_with_interval(part, seed=seed)
+            balanced = _of_confusion(balanced_accuracy, part, seed)
+        else:
+            area = balanced = undefined(NOBODY)
+        results.append(FoldResult(str(fold), part.n_cases, area, balanced))
     return tuple(results)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from reactkd_auto.errors import UserError
+
 from .bootstrap import REPLICATES, PatientBootstrap, bootstrap_macro_auc, macro_auc
 from .estimate import Estimate, undefined
 from .sample import Sample, is_classified, is_graded, sample_of
@@ -73,7 +74,11 @@ def paired_auc_difference(
     low, high = np.quantile(differences, [0.025, 0.975])
     tail = min((differences <= 0).sum(), (differences >= 0).sum()) + 1
     return PairedDifference(
-        a.n_cases, a.n_patients, left_out, auc_a, auc_b,
+        a.n_cases,
+        a.n_patients,
+        left_out,
+        auc_a,
+        auc_b,
         Estimate(auc_a - auc_b, float(low), float(high), f"paired patient bootstrap {replicates}×, percentile"),
         min(1.0, 2 * float(tail) / (differences.size + 1)),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from ..errors import UserError
+from reactkd_auto.errors import UserError
 
 CLASSIFIED = "classified"
 NOT_CLASSIFIED = "not classified"

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas
 
-from ..dataset import Dataset, LabelledCase, read_labels
-from ..errors import UserError
-from ..jsonio import read_document
+from reactkd_auto.dataset import Dataset, LabelledCase, read_labels
+from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import read_document
+
 from .sample import CLASSIFIED, NOT_CLASSIFIED
 
 PROBABILITY_PREFIX = "p_"
@@ -62,7 +63,9 @@ def read_joined(predictions: Path, labels: Path, *, dataset_json: Path | None = 
     known = [by_case.get(case) for case in rows["case"]]
     rows["patient"] = [case if c is None else c.patient for case, c in zip(rows["case"], known, strict=True)]
     rows["label"] = pandas.Series(
-        [None if c is None or c.label is None else classes[c.label] for c in known], index=rows.index, dtype=object
+        [None if c is None or c.label is None else classes[c.label] for c in known],
+        index=rows.index,
+        dtype=object,
     )
     with_label = {c.case for c in graded if c.label is not None}
     if not with_label:

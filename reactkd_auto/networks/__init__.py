@@ -1,1 +1,30 @@
-"""."""
+"""Networks built from a plan: teachers, student, localiser, and the soft regions that they are read out over."""
+
+from .builders import build_localiser, build_student, build_teachers, student_channels
+from .describe import describe
+from .localiser import Localiser, localiser_classes
+from .outputs import GraphInputs, Outputs, TeacherOutputs
+from .pooling import graph_inputs
+from .student import Student
+from .teachers import Teachers
+from .weights import load_state, load_weights, save_state, save_weights
+
+__all__ = [
+    "GraphInputs",
+    "Localiser",
+    "Outputs",
+    "Student",
+    "TeacherOutputs",
+    "Teachers",
+    "build_localiser",
+    "build_student",
+    "build_teachers",
+    "describe",
+    "graph_inputs",
+    "load_state",
+    "load_weights",
+    "localiser_classes",
+    "save_state",
+    "save_weights",
+    "student_channels",
+]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .pooling import masked_average
+
 
 class CBAM3D(nn.Module):
     """Channel, then spatial attention (Woo et al. 2018, arXiv 1807.06521, eq. 1–3) on [B, E, z, y, x].
@@ -45,9 +47,7 @@ class CBAM3D(nn.Module):
 
 def _average(x: Tensor, weight: Tensor | None) -> Tensor:
     """Weighted mean over space, [B, E]; 0 where nothing was measured."""
-    if weight is None:
-        return x.mean(dim=(2, 3, 4))
-    return (x * weight).sum(dim=(2, 3, 4)) / weight.sum(dim=(2, 3, 4)).clamp_min(1e-6)
+    return x.mean(dim=(2, 3, 4)) if weight is None else masked_average(x, weight)[:, 0]
 
 
 def _maximum(x: Tensor, weight: Tensor | None) -> Tensor:

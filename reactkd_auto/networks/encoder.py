@@ -9,7 +9,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from ..plan import EncoderPlan, Triple
+from reactkd_auto.plan import EncoderPlan, Triple
 
 NORM_GROUPS = 8
 
@@ -71,10 +71,15 @@ class SegResEncoder(nn.Module):
 
 
 def _strided_stem(in_channels: int, width: int, stride: Triple) -> nn.Sequential:
-    kernel = tuple(max(3, 2 * s - 1) for s in stride)  # no voxel is skipped, whatever the stride
-    padding = tuple(k // 2 for k in kernel)
+    kernel = _each(lambda s: max(3, 2 * s - 1), stride)  # no voxel is skipped, whatever the stride
+    padding = _each(lambda k: k // 2, kernel)
     convolution = nn.Conv3d(in_channels, width, kernel, stride=stride, padding=padding, bias=False)
     return nn.Sequential(convolution, group_norm(width), nn.ReLU(inplace=True))
+
+
+def _each(function: Callable[[int], int], triple: Triple) -> Triple:
+    z, y, x = triple
+    return function(z), function(y), function(x)
 
 
 EncoderFactory = Callable[[int, EncoderPlan, tuple[Triple, ...]], Encoder]

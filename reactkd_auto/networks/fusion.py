@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -59,9 +61,10 @@ class MissingToken(nn.Module):
         tokens = [t[None, :, None, None, None] for t in self.tokens]
         if maps is None:
             return [(1 - w) * t for w, t in zip(presence, tokens, strict=True)]
-        return [w * m + (1 - w) * t for w, m, t in zip(presence, maps, tokens, strict=True)]
+        presence = [w.to(m.dtype) for w, m in zip(presence, maps, strict=True)]  # autocast's maps stay half as large
+        return [w * m + (1 - w) * t.to(m.dtype) for w, m, t in zip(presence, maps, tokens, strict=True)]
 
 
 def fuse(branches: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     """Mean of the branches' maps, stage by stage. Divided by their fixed number, so that subsets keep the scale."""
-    return [torch.stack(list(maps)).mean(dim=0) for maps in zip(*branches, strict=True)]
+    return [functools.reduce(operator.add, maps) / len(maps) for maps in zip(*branches, strict=True)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..dataset import Dataset
-from ..plan import GraphPlan, NetworkPlan, Plan
-from ..regions.slots import node_slots
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.plan import GraphPlan, NetworkPlan, Plan
+from reactkd_auto.regions.slots import node_slots
+
 from .outputs import GraphInputs
 
 
@@ -31,7 +33,7 @@ def area_average(x: Tensor, network: NetworkPlan, stage: int) -> Tensor:
     return functional.avg_pool3d(x, stride) if stride != (1, 1, 1) else x
 
 
-def graph_inputs(
+def graph_inputs(  # noqa: PLR0917 (a batch's tensors in their order)
     nodes: Tensor,
     valid: Tensor,
     node_valid: Tensor,
@@ -65,13 +67,14 @@ def _soft_masks(
     nodes: Tensor, measured: Tensor, graph: GraphPlan, dataset: Dataset, network: NetworkPlan
 ) -> tuple[Tensor, ...]:
     slots = node_slots(graph, dataset)
-    by_stage: list[list[Tensor]] = [[] for _ in network.pooled_stages]
+    stages = [stage for stage in map_stages(network) if stage in network.pooled_stages]
+    by_stage: list[list[Tensor]] = [[] for _ in stages]
     for slot in slots:  # one at a time: all one-hot maps at full resolution would be N × the image
         mask = ((nodes[:, slot.layer, None] == slot.index + 1) & measured).float()
-        for into, stage in zip(by_stage, network.pooled_stages, strict=True):
+        for into, stage in zip(by_stage, stages, strict=True):
             into.append(area_average(mask, network, stage))
     if not slots:
-        return tuple(area_average(measured.float(), network, stage)[:, :0] for stage in network.pooled_stages)
+        return tuple(area_average(measured.float(), network, stage)[:, :0] for stage in stages)
     return tuple(torch.cat(masks, dim=1) for masks in by_stage)
 
 
@@ -85,10 +88,15 @@ def masked_average(features: Tensor, masks: Tensor) -> Tensor:
     Returns:
         [B, N, E], 0 where a mask is empty.
     """
-    with torch.autocast(features.device.type, enabled=False):
+    with _full_precision(features):
         rows = features.float().permute(0, 2, 3, 4, 1).flatten(1, 3)  # no copy where memory is channels-last
         weights = masks.float().flatten(2)
         return torch.bmm(weights, rows) / weights.sum(dim=2, keepdim=True).clamp_min(1e-6)
+
+
+def _full_precision(features: Tensor) -> AbstractContextManager[object]:
+    """Autocast off; tensors without values (counting operations) know no autocast."""
+    return nullcontext() if features.is_meta else torch.autocast(features.device.type, enabled=False)
 
 
 def pool_nodes(maps: Sequence[Tensor], graph: GraphInputs) -> Tensor:

@@ -35,7 +35,7 @@ class RegionReadout(nn.Module):
         self.pooled = tuple(pooled)
         features = width * sum(self.pooled)
         self.register_buffer("lesion_slots", torch.tensor(lesion_slots, dtype=torch.bool), persistent=False)
-        self.gap = nn.Linear(width, classes)
+        self.gap = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes))
         self.own_norm = nn.LayerNorm(features)
         self.neighbour_norm = nn.LayerNorm(features)
         self.geometry = nn.Sequential(nn.Linear(GEOMETRY_FEATURES, GEOMETRY_WIDTH), nn.LayerNorm(GEOMETRY_WIDTH))

@@ -1,0 +1,88 @@
+"""What every converter does: open a dataset folder, copy images into it once, close it with its documents."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from reactkd_auto.commandline import add_workspace_option, new_parser
+from reactkd_auto.dataset import Dataset, LabelledCase, write_dataset, write_labels
+from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import atomic_path
+from reactkd_auto.workspace import open_workspace
+
+logger = logging.getLogger(__name__)
+
+
+def converter_parser(program: str, description: str) -> argparse.ArgumentParser:
+    """A parser with the options that converters share: ``-i``, ``-w``, ``--id``, ``--quiet``."""
+    parser = new_parser(program, description)
+    parser.add_argument("-i", "--input", type=Path, required=True, metavar="SOURCE", help="what to convert")
+    add_target_options(parser)
+    return parser
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """``-w``, ``--id`` and ``--quiet``."""
+    add_workspace_option(parser)
+    parser.add_argument("--id", type=int, metavar="N", help="dataset number 1…999; default: the next free one")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
+
+
+def open_dataset(workspace: Path | None, name: str, number: int | None) -> Path:
+    """Folder of a new dataset, or of the one that an interrupted call with the same name and number began."""
+    space = open_workspace(workspace)
+    return space.raw_dataset(space.new_dataset_folder(name, number))
+
+
+def copy_once(source: Path, target: Path) -> None:
+    """Copy a file byte by byte unless the target is already there; the target appears whole or not at all.
+
+    Raises:
+        UserError: The source is missing or the target cannot be written.
+    """
+    if target.exists():
+        return
+    if not source.is_file():
+        raise UserError(f"{source}: no such file, expected an image of the source dataset.")
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def close_dataset(folder: Path, dataset: Dataset, training: Iterable[LabelledCase]) -> Path:
+    """Write labels and, last of all, ``dataset.json``: a dataset that has it was converted wholly."""
+    training = list(training)
+    write_labels(folder / "labelsTr.csv", training, dataset.classes)
+    write_dataset(folder, dataset)
+    counts = [f"{sum(c.label == i for c in training)} {name}" for i, name in enumerate(dataset.classes)]
+    ungraded = sum(c.label is None for c in training)
+    patients = len({c.patient for c in training})
+    logger.info(
+        "%s: %d cases of %d patients (%s, %d ungraded)",
+        folder, len(training), patients, ", ".join(counts), ungraded,
+    )
+    return folder
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of a CSV file that must have these columns.
+
+    Raises:
+        UserError: No file, a missing column, no rows.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
+            found = reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(f"{path}: file not found, expected a CSV with columns {', '.join(columns)}.") from None
+    if missing := [c for c in columns if c not in found]:
+        raise UserError(f"{path}: column {missing[0]!r} is missing, found {', '.join(found) or 'no header'}.")
+    if not rows:
+        raise UserError(f"{path}: no rows, expected one row a case.")
+    return rows

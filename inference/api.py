@@ -1,0 +1,161 @@
+"""`predict`: CTs in, classified and explained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reactkd_auto.errors import UserError
+from reactkd_auto.inference.inputs import InputCase, find_cases, hash_files
+from reactkd_auto.inference.results import CaseResult, finished_result, write_result
+from reactkd_auto.inference.tables import write_tables
+from reactkd_auto.jsonio import content_hash
+from reactkd_auto.progress import track
+from reactkd_auto.provenance import write_run
+
+if TYPE_CHECKING:
+    from reactkd_auto.inference.model import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run of `predict` left behind.
+
+    Attributes:
+        output: Its folder.
+        model: The model folder that was used.
+        results: One a case, sorted by name.
+        report: The page to open.
+    """
+
+    output: Path
+    model: Path
+    results: tuple[CaseResult, ...]
+    report: Path
+
+    def count(self, status: str) -> int:
+        """Cases of a status: ``classified``, ``not classified`` or ``failed``."""
+        return sum(r.status == status for r in self.results)
+
+
+def predict(
+    input: Path | str,
+    output: Path | str,
+    *,
+    model: Path | str | None = None,
+    dataset: str | None = None,
+    workspace: Path | str | None = None,
+    folds: Sequence[int] | None = None,
+    regions: Path | str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    quiet: bool = False,
+    explanation: bool = True,
+    flips: bool = True,
+) -> Predictions:
+    """Classify every CT of a folder, and explain the answers; run again, finished cases are kept.
+
+    Args:
+        input: Folder of ``CASE_0000`` or ``CASE`` images (.nii.gz, .nii, .nrrd, .mha).
+        output: Folder for tables, explanation, pictures and report.
+        model: Model folder; None: the dataset's newest finished one.
+        dataset: Id or name, where the model has to be looked for.
+        workspace: See `open_workspace`.
+        folds: Folds to average; None: every finished one.
+        regions: Folder of region maps ``CASE`` on the CT's grid, instead of the model's localiser.
+        device: ``auto``, ``cuda`` or ``cpu``.
+        seed: Written to ``run.json``; nothing in prediction is random.
+        quiet: No progress bars.
+        explanation: Explanation images and pictures.
+        flips: Average mirror images too, where the plan allows mirroring.
+
+    Returns:
+        The answers and where they are.
+
+    Raises:
+        UserError: Bad input or model folder. A bad case is no error: its result has status ``failed``.
+    """
+    from reactkd_auto.device import choose_device
+    from reactkd_auto.inference.model import choose_model, load_model
+
+    folder, output = choose_model(model, dataset=dataset, workspace=workspace), Path(output)
+    loaded = load_model(folder, folds=None if folds is None else list(folds), device=choose_device(device))
+    logger.info("Model %s, folds %s, on %s.", folder.path, " ".join(map(str, loaded.folds)), loaded.device)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output}: a file, expected a folder for the results or nothing yet.")
+    cases = find_cases(
+        Path(input),
+        loaded.dataset,
+        student_channels=loaded.config.channels,
+        regions=None if regions is None else Path(regions),
+    )
+    results = [
+        _answer(case, loaded, output, explanation=explanation, flips=flips)
+        for case in track(cases, what="predict", quiet=quiet)
+    ]
+    write_tables(output, results, loaded.dataset.classes)
+    report = _report(output, results, loaded, explained=explanation)
+    options = {
+        "input": Path(input),
+        "output": output,
+        "model": folder.path,
+        "model_hash": loaded.hash,
+        "folds": loaded.folds,
+        "regions": regions,
+        "device": str(loaded.device),
+        "explanation": explanation,
+        "flips": flips,
+    }
+    write_run(output, seed=seed, plan_hash=loaded.plan.hash, options=options)
+    return Predictions(output, folder.path, tuple(results), report)
+
+
+def _answer(case: InputCase, model: LoadedModel, output: Path, *, explanation: bool, flips: bool) -> CaseResult:
+    """One case's result: an earlier run's, a new one, or what is wrong with its files."""
+    from reactkd_auto.inference.case_prediction import predict_case
+
+    key = ""
+    try:
+        key = content_hash([model.hash, _read_hash(case), explanation, flips])
+        result = finished_result(output, case.case, key)
+        if result is not None:
+            logger.info("%s: finished before, kept.", case.case)
+            return result
+        result = predict_case(case, model, output, key=key, explanation=explanation, flips=flips)
+    except UserError as error:
+        result = CaseResult(key, case.case, "failed", reason=str(error))
+    logger.info("%s: %s", case.case, _sentence(result))
+    write_result(output, result)
+    return result
+
+
+def _read_hash(case: InputCase) -> str:
+    try:
+        return hash_files(case)
+    except OSError as error:
+        raise UserError(f"{error.filename}: could not be read ({error.strerror}).") from None
+
+
+def _sentence(result: CaseResult) -> str:
+    if result.status != "classified" or result.probabilities is None:
+        return f"{result.status}: {result.reason}"
+    spread = f" ± {result.uncertainty_std:.2f}" if result.uncertainty_std is not None else ""
+    return f"{result.predicted_class}, p = {max(result.probabilities):.2f}{spread}"
+
+
+def _report(output: Path, results: Sequence[CaseResult], model: LoadedModel, *, explained: bool) -> Path:
+    from reactkd_auto.inference.report import describe_model, write_report
+
+    facts = describe_model(
+        plan=model.plan,
+        dataset=model.dataset,
+        config=model.config,
+        folds=model.folds,
+        fingerprint=model.fingerprint,
+    )
+    return write_report(output, results, model.dataset.classes, facts, explained=explained)

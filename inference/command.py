@@ -1,0 +1,64 @@
+"""`reactkd_predict`: CTs in, classified and explained."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reactkd_auto.commandline import (
+    EXIT_SOME_CASES_FAILED,
+    add_run_options,
+    add_workspace_options,
+    new_parser,
+    run,
+)
+
+DESCRIPTION = """\
+Classify the CTs of a folder with a trained model, and explain each answer. Research use only.
+
+input   CASE_0000.nii.gz or CASE.nii.gz (.nii, .nrrd and .mha too); other channels are not needed
+output  report.html        open this: every case with its answer, picture and region table
+        predictions.csv    case, status, predicted_class, p_<class>, uncertainty_std, entropy, reason (also .json)
+        regions.csv        one row a region: volume, attention, importance, lesion grade
+        explanation/       explanation, uncertainty, attention and regions in each CT's own geometry
+        pictures/          three planes through the most important lesion
+
+A CT in which the model finds no region is "not classified", with the reason. A CT that cannot be read
+is "failed", the others are finished, and the exit code is 3. Run again, finished cases are kept.
+
+example: reactkd_predict -i ct_dir -o out -m results/Dataset001_NAME/auto/auto_seed0"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = new_parser("reactkd_predict", DESCRIPTION)
+    parser.add_argument("-i", "--input", type=Path, required=True, help="folder of CTs")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument("-m", "--model", type=Path, help="model folder; else the dataset's newest finished one")
+    add_workspace_options(parser)
+    parser.add_argument("-f", "--folds", type=int, nargs="+", help="folds to average; else every finished one")
+    parser.add_argument("-r", "--regions", type=Path, help="folder of region maps, instead of the model's localiser")
+    parser.add_argument("--no_explanation", action="store_true", help="only answers: faster, no images or pictures")
+    parser.add_argument("--no_flips", action="store_true", help="don't average mirror images: faster")
+    add_run_options(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the console script."""
+    return run(_program, build_parser(), argv)
+
+
+def _program(arguments: argparse.Namespace) -> int:
+    from reactkd_auto.inference.api import predict
+
+    options = vars(arguments)
+    explanation, flips = not options.pop("no_explanation"), not options.pop("no_flips")
+    predictions = predict(options.pop("input"), options.pop("output"), explanation=explanation, flips=flips, **options)
+    failed = predictions.count("failed")
+    sys.stdout.write(
+        f"{predictions.count('classified')} classified, {predictions.count('not classified')} not classified, "
+        f"{failed} failed. Look at {predictions.report}\n"
+    )
+    return EXIT_SOME_CASES_FAILED if failed else 0

@@ -1,0 +1,111 @@
+"""A model folder in memory: plan, dataset, and each fold's student and localiser on the device."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.errors import UserError
+from reactkd_auto.fingerprint import Fingerprint, read_fingerprint
+from reactkd_auto.jsonio import content_hash
+from reactkd_auto.model_folder import ModelConfig, ModelFolder, newest_model
+from reactkd_auto.plan import Plan
+from reactkd_auto.workspace import open_workspace
+
+if TYPE_CHECKING:
+    import torch
+
+    from reactkd_auto.networks import Localiser, Student
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Everything that prediction needs.
+
+    Attributes:
+        path: The model folder.
+        plan, dataset, config: Its documents.
+        fingerprint: Of the training cohort, where the folder has it.
+        folds: Folds that are averaged.
+        students: One a fold, ready to predict.
+        localisers: One a fold that has one; may be empty.
+        device: Where they are.
+        hash: Identity of documents and weights.
+    """
+
+    path: Path
+    plan: Plan
+    dataset: Dataset
+    config: ModelConfig
+    fingerprint: Fingerprint | None
+    folds: tuple[int, ...]
+    students: tuple[Student, ...]
+    localisers: tuple[Localiser, ...]
+    device: torch.device
+    hash: str
+
+    @property
+    def required_values(self) -> tuple[int, ...]:
+        """Region values of which a case must have one: lesions, else organs; none if the model reads whole images."""
+        if not self.plan.graph.enabled:
+            return ()
+        return self.dataset.region_values("lesion") or self.dataset.region_values("organ")
+
+
+def choose_model(model: Path | str | None, *, dataset: str | None, workspace: Path | str | None) -> ModelFolder:
+    """The named model folder, or the dataset's model that was finished last.
+
+    Raises:
+        UserError: No such folder, or no finished model.
+    """
+    if model is not None:
+        if not (Path(model) / "plan.json").is_file():
+            raise UserError(f"{model}: no plan.json in it, expected a model folder such as results/…/auto_seed0.")
+        return ModelFolder(Path(model))
+    place = open_workspace(workspace)
+    return newest_model(place.root / "results" / place.find_dataset(dataset))
+
+
+def load_model(folder: ModelFolder, *, folds: list[int] | None, device: torch.device) -> LoadedModel:
+    """Build the networks of the wanted folds (None: all finished ones) and read their weights.
+
+    Raises:
+        UserError: A document or weights file is missing, damaged or of another model.
+    """
+    from reactkd_auto.networks import build_localiser, build_student, load_weights
+
+    plan, dataset, config = folder.plan, folder.dataset, folder.config
+    chosen = folder.choose_folds(folds)
+    students, localisers = [], []
+    files = [folder.student_weights(fold) for fold in chosen]
+    for path in files:
+        student = build_student(plan, dataset, config.channels)
+        load_weights(path, student)
+        students.append(student.to(device).eval())
+    if plan.localiser.enabled:
+        for path in (folder.localiser_weights(fold) for fold in chosen):
+            if path.exists():
+                localiser = build_localiser(plan, dataset)
+                load_weights(path, localiser)
+                localisers.append(localiser.to(device).eval())
+                files.append(path)
+    return LoadedModel(
+        path=folder.path,
+        plan=plan,
+        dataset=dataset,
+        config=config,
+        fingerprint=read_fingerprint(folder.path) if (folder.path / "fingerprint.json").exists() else None,
+        folds=tuple(chosen),
+        students=tuple(students),
+        localisers=tuple(localisers),
+        device=device,
+        hash=content_hash([plan.hash, dataset, config, chosen, *map(_file_hash, files)]),
+    )
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

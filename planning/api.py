@@ -1,0 +1,268 @@
+"""Plans and preprocesses a raw dataset, from Python as from the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name, read_dataset, read_labels, write_dataset
+from reactkd_auto.errors import UserError
+from reactkd_auto.execution import CaseFailure, map_cases
+from reactkd_auto.fingerprint import CaseFingerprint, Fingerprint, write_fingerprint
+from reactkd_auto.imageio import list_cases
+from reactkd_auto.plan import Plan, Triple, TripleMm, read_plan, write_plan
+from reactkd_auto.planning.cohort import Cohort, summarise
+from reactkd_auto.planning.fingerprint import fingerprint_case
+from reactkd_auto.planning.hardware import choose_hardware
+from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
+from reactkd_auto.planning.rules.training import FOLDS
+from reactkd_auto.planning.splits import split
+from reactkd_auto.provenance import write_run
+from reactkd_auto.splits import Splits, read_splits, write_splits
+from reactkd_auto.workspace import open_workspace
+
+DEFAULT_PLAN = "auto"
+RESERVED_NAMES = ("plan", "dataset", "fingerprint", "splits", "run")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `plan_and_preprocess` is asked for; see there."""
+
+    dataset: str | None = None
+    workspace: Path | str | None = None
+    plan: str = DEFAULT_PLAN
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    seed: int = 0
+    overrides: Overrides = field(default_factory=Overrides)
+    workers: int | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done.
+
+    Attributes:
+        plan: The plan.
+        folder: Where it and the preprocessed cases lie.
+        cases: Rows of the label table.
+        failures: By case that could not be used, one sentence.
+    """
+
+    plan: Plan
+    folder: Path
+    cases: int
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Folders and files of one plan of one dataset."""
+
+    raw: Path
+    out: Path
+    plan_file: Path
+    cases: Path
+
+
+def plan_and_preprocess(
+    *,
+    dataset: str | None = None,
+    workspace: Path | str | None = None,
+    plan: str = DEFAULT_PLAN,
+    device: Literal["auto", "cuda", "cpu"] = "auto",
+    seed: int = 0,
+    spacing: TripleMm | None = None,
+    patch_size: Triple | None = None,
+    batch_size: int | None = None,
+    gpu_memory_gb: float | None = None,
+    folds: int = FOLDS,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Plan:
+    """Measure a raw dataset, plan every stage, assign folds, and preprocess all cases.
+
+    Running it again does only what is missing or out of date. A case that cannot be used is left out with a warning.
+    With more than one worker, a script needs the ``if __name__ == "__main__":`` guard.
+
+    Args:
+        dataset: Id, name or folder; None: the only one.
+        workspace: None: ``$REACTKD_WORKSPACE``, else ``./reactkd_workspace``.
+        plan: Name of the plan; plans of other names lie beside ``auto``.
+        device: What to plan for; ``auto``: CUDA where there is a GPU or its memory is given.
+        seed: Of folds, noise and (through the plan) training.
+        spacing: (z, y, x) in mm, instead of the rule's.
+        patch_size: (z, y, x) in voxels, multiples of 8, instead of the rule's.
+        batch_size: Instead of the rule's.
+        gpu_memory_gb: Memory of the GPU to plan for, which need not be present.
+        folds: Cross-validation folds; fewer if the rarest class has fewer patients.
+        workers: Local processes; None: as cores and free memory allow.
+        quiet: No progress bars.
+
+    Raises:
+        UserError: Nothing can be planned: unknown dataset, bad label table, bad option, no usable case.
+    """
+    overrides = Overrides(spacing, patch_size, batch_size, gpu_memory_gb, None if folds == FOLDS else folds)
+    return run(Options(dataset, workspace, plan, device, seed, overrides, workers, quiet)).plan
+
+
+def run(options: Options) -> Outcome:
+    """`plan_and_preprocess` with all that a report needs."""
+    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
+    rooms, name = _rooms(options)
+    dataset = read_dataset(rooms.raw)
+    rows = _read_cohort(rooms.raw, dataset)
+    cases, failures = _measure(rows, dataset, rooms, options)
+    fingerprint = Fingerprint(name, tuple(cases))
+    cohort = _usable(summarise(fingerprint, dataset))
+    folds, _ = wanted_folds(cohort, options.overrides)
+    keep = _existing_splits(rooms.out, folds, options.seed)
+    assign = partial(split, classes=len(dataset.classes), folds=folds, seed=options.seed, existing=keep)
+    splits = assign(cases)
+    frame = Frame(name, options.plan, options.seed, hardware)
+    plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
+    failed = _preprocess(cases, plan, dataset, rooms, options)
+    if failed:
+        failures |= failed
+        cases = [c for c in cases if c.case not in failed]
+        splits = assign(cases)
+        zoomed = tuple(z for z in plan.zoomed_cases if z.case not in failed)
+        plan = dataclasses.replace(plan, splits_hash=splits.hash, zoomed_cases=zoomed)
+    if not cases:
+        raise UserError(f"{rooms.raw}: no case could be preprocessed; the first: {next(iter(failures.values()))}")
+    write_dataset(rooms.out, dataset)
+    write_fingerprint(rooms.out, fingerprint)
+    write_splits(rooms.out, splits)
+    write_run(rooms.out, seed=options.seed, plan_hash=plan.hash, options=_recorded(options))
+    write_plan(rooms.plan_file, plan)
+    return Outcome(plan, rooms.out, len(rows), failures)
+
+
+def _rooms(options: Options) -> tuple[Rooms, str]:
+    try:
+        check_safe_name(options.plan, "plan name")
+    except ValueError as error:
+        raise UserError(f"-p {options.plan}: {error}.") from None
+    if options.plan in RESERVED_NAMES:
+        raise UserError(f"-p {options.plan}: the name is taken by {options.plan}.json, expected another one.")
+    workspace = open_workspace(options.workspace)
+    name = workspace.find_dataset(options.dataset)
+    out = workspace.preprocessed(name)
+    own = options.plan != DEFAULT_PLAN
+    return Rooms(
+        raw=workspace.raw_dataset(name),
+        out=out,
+        plan_file=out / (f"{options.plan}.json" if own else "plan.json"),
+        cases=out / (f"cases_{options.plan}" if own else "cases"),
+    ), name
+
+
+def _read_cohort(raw: Path, dataset: Dataset) -> list[LabelledCase]:
+    rows = read_labels(raw / "labelsTr.csv", dataset.classes)
+    unnamed = set(list_cases(raw, dataset)) - {row.case for row in rows}
+    if unnamed:
+        logger.warning(
+            "%s: %d images have no row and are not used, for instance %s; an empty label means ungraded.",
+            raw / "labelsTr.csv",
+            len(unnamed),
+            min(unnamed),
+        )
+    return rows
+
+
+def _measure(
+    rows: Sequence[LabelledCase], dataset: Dataset, rooms: Rooms, options: Options
+) -> tuple[list[CaseFingerprint], dict[str, str]]:
+    work = partial(fingerprint_case, raw=rooms.raw, dataset=dataset, store=rooms.out / "fingerprints")
+    measured: list[CaseFingerprint] = []
+    failures: dict[str, str] = {}
+    results = map_cases(
+        work, rows, workers=options.workers, what="measuring", quiet=options.quiet, name=lambda row: row.case
+    )
+    for row, result in results:
+        if isinstance(result, CaseFailure):
+            failures[row.case] = result.sentence
+        else:
+            measured.append(result)
+    if not measured:
+        raise UserError(f"{rooms.raw}: none of {len(rows)} cases can be used; the first: {failures[rows[0].case]}")
+    logger.info("Measured %d of %d cases.", len(measured), len(rows))
+    return measured, failures
+
+
+def _usable(cohort: Cohort) -> Cohort:
+    if sum(n > 0 for n in cohort.class_patients) < 2:
+        raise UserError(
+            f"labelsTr.csv: {cohort.graded_cases} usable graded cases of "
+            f"{sum(n > 0 for n in cohort.class_patients)} classes, expected cases of at least two classes."
+        )
+    return cohort
+
+
+def _existing_splits(out: Path, folds: int, seed: int) -> Splits | None:
+    """The folds that must be kept, or None where there are none of this number and seed."""
+    if not (out / "splits.json").is_file():
+        return None
+    try:
+        existing = read_splits(out)
+    except UserError as error:
+        logger.warning("%s New folds are assigned.", error)
+        return None
+    if (existing.folds, existing.seed) == (folds, seed):
+        return existing
+    before = f"{existing.folds} folds with seed {existing.seed}"
+    logger.warning("Folds are assigned anew: %d folds with seed %d instead of %s.", folds, seed, before)
+    return None
+
+
+def _preprocess(
+    cases: Sequence[CaseFingerprint], plan: Plan, dataset: Dataset, rooms: Rooms, options: Options
+) -> dict[str, str]:
+    from reactkd_auto.planning.preprocess import changed_parts, outdated_cases, preprocess_cases, remove_cases
+
+    old = _existing_plan(rooms.plan_file)
+    outdated = outdated_cases(cases, plan, rooms.cases)
+    gone = sorted({p.stem for p in rooms.cases.glob("[!.]*.json")} - {c.case for c in cases})
+    if outdated or gone:
+        rooms.plan_file.unlink(missing_ok=True)  # comes back last: a plan always stands for finished cases
+    if gone:
+        logger.info("Removed %d preprocessed cases that are no longer used, for instance %s.", len(gone), gone[0])
+        remove_cases(gone, rooms.cases)
+    changed = changed_parts(old, plan) if old else []
+    why = f" (the plan changed: {', '.join(changed)})" if changed else ""
+    logger.info(
+        "Preprocessing %d cases that are new or out of date%s, keeping %d.",
+        len(outdated),
+        why,
+        len(cases) - len(outdated),
+    )
+    failed = preprocess_cases(
+        outdated,
+        plan,
+        dataset,
+        raw=rooms.raw,
+        folder=rooms.cases,
+        workers=options.workers,
+        quiet=options.quiet,
+    )
+    return {case: failure.sentence for case, failure in failed.items()}
+
+
+def _existing_plan(path: Path) -> Plan | None:
+    try:
+        return read_plan(path) if path.is_file() else None
+    except UserError:  # of another release: everything that depends on it is made again
+        return None
+
+
+def _recorded(options: Options) -> dict[str, object]:
+    chosen = {k: v for k, v in vars(options.overrides).items() if v is not None}
+    return {"dataset": options.dataset, "plan": options.plan, "device": options.device, **chosen}

@@ -1,0 +1,129 @@
+"""What the cohort is like: the numbers that planning rules read, derived from every case's fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.fingerprint import QUANTILE_LEVELS, CaseFingerprint, Fingerprint, Intensities
+from reactkd_auto.plan import TripleMm
+from reactkd_auto.planning.triples import triple_mm
+
+OUTLIER_FACTOR = 1.5
+"""A case larger than this multiple of the 95th percentile does not decide the patch; it is zoomed to fit."""
+REGION_SHARE_NEEDED = 0.8
+
+
+@dataclass(frozen=True)
+class PooledIntensities:
+    """One channel over all cases that have it, every case weighing the same."""
+
+    cases: int
+    lower: float
+    upper: float
+    mean: float
+    std: float
+    case_peaks: tuple[float, ...]
+    highest: float
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The cohort in numbers. Triples are (z, y, x).
+
+    Attributes:
+        cases, patients, graded_cases: Counts.
+        class_patients: Patients of each class (a patient counts once for every class that one of its cases has).
+        median_spacing_mm, low_spacing_mm: Median and 10th percentile of the base images' spacing.
+        extent_mm: Largest extent that the patch should cover, outliers apart.
+        image_extent_mm: Largest field of view, outliers apart.
+        region_share: Share of cases with an organ or lesion region.
+        lesion_volumes_mm3: Lesion components of each case that has one, largest first.
+        ring_volumes_mm3: For each ring width measured, the rings of all lesions in the order of the cases.
+        organ_volumes_mm3: Of the cases that have an organ.
+        neighbour_distance_mm: Median distance of a region's centroid to the nearest other; None if there are no two.
+        intensities: By channel name; a channel that no case has is missing.
+    """
+
+    dataset: Dataset
+    cases: int
+    patients: int
+    graded_cases: int
+    class_patients: tuple[int, ...]
+    median_spacing_mm: TripleMm
+    low_spacing_mm: TripleMm
+    extent_mm: TripleMm
+    image_extent_mm: TripleMm
+    region_share: float
+    lesion_volumes_mm3: tuple[tuple[float, ...], ...]
+    ring_volumes_mm3: tuple[tuple[float, ...], ...]
+    organ_volumes_mm3: tuple[float, ...]
+    neighbour_distance_mm: float | None
+    intensities: Mapping[str, PooledIntensities]
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether enough cases have an organ or lesion region to plan for regions."""
+        return self.region_share >= REGION_SHARE_NEEDED
+
+
+def summarise(fingerprint: Fingerprint, dataset: Dataset) -> Cohort:
+    """The cohort in numbers; needs at least one case."""
+    cases = fingerprint.cases
+    share = sum(c.region_extent_mm is not None for c in cases) / len(cases)
+    deciding = [c for c in cases if c.region_extent_mm is not None] if share >= REGION_SHARE_NEEDED else cases
+    spacings = np.array([c.spacing_mm for c in cases])
+    distances = [d for c in cases for d in c.neighbour_distances_mm]
+    return Cohort(
+        dataset=dataset,
+        cases=len(cases),
+        patients=len({c.patient for c in cases}),
+        graded_cases=sum(c.label is not None for c in cases),
+        class_patients=tuple(len({c.patient for c in cases if c.label == k}) for k in range(len(dataset.classes))),
+        median_spacing_mm=triple_mm(np.median(spacings, axis=0)),
+        low_spacing_mm=triple_mm(np.percentile(spacings, 10, axis=0)),
+        extent_mm=largest_but_outliers([c.wanted_extent_mm for c in deciding]),
+        image_extent_mm=largest_but_outliers([c.image_extent_mm for c in cases]),
+        region_share=share,
+        lesion_volumes_mm3=tuple(c.lesion_volumes_mm3 for c in cases if c.lesion_volumes_mm3),
+        ring_volumes_mm3=_pooled_rings(cases),
+        organ_volumes_mm3=tuple(c.organ_volume_mm3 for c in cases if c.organ_volume_mm3),
+        neighbour_distance_mm=float(np.median(distances)) if distances else None,
+        intensities={
+            channel.name: pool([c.intensities[channel.name] for c in cases if channel.name in c.intensities])
+            for channel in dataset.channels
+            if any(channel.name in c.intensities for c in cases)
+        },
+    )
+
+
+def largest_but_outliers(extents: Sequence[TripleMm]) -> TripleMm:
+    """Largest extent along each axis among those within `OUTLIER_FACTOR` × the axis' 95th percentile."""
+    values = np.array(extents)
+    limit = OUTLIER_FACTOR * np.percentile(values, 95, axis=0)
+    return triple_mm(np.where(values <= limit, values, 0).max(axis=0))
+
+
+def pool(cases: Sequence[Intensities]) -> PooledIntensities:
+    """Percentiles 0.5 and 99.5 of the mixture of all cases' distributions (linear between the stored quantiles)."""
+    quantiles = np.array([c.quantiles for c in cases])
+    values = np.linspace(quantiles.min(), quantiles.max(), 4001)
+    levels = np.mean([np.interp(values, q + np.arange(q.size) * 1e-9, QUANTILE_LEVELS) for q in quantiles], axis=0)
+    means, stds = np.array([c.mean for c in cases]), np.array([c.std for c in cases])
+    return PooledIntensities(
+        cases=len(cases),
+        lower=float(values[np.searchsorted(levels, 0.005).clip(max=values.size - 1)]),
+        upper=float(values[np.searchsorted(levels, 0.995).clip(max=values.size - 1)]),
+        mean=float(means.mean()),
+        std=float(np.sqrt(np.mean(stds**2) + means.var())),
+        case_peaks=tuple(float(q[QUANTILE_LEVELS.index(0.995)]) for q in quantiles),
+        highest=max(c.highest for c in cases),
+    )
+
+
+def _pooled_rings(cases: Sequence[CaseFingerprint]) -> tuple[tuple[float, ...], ...]:
+    with_lesions = [c.ring_volumes_mm3 for c in cases if c.lesion_volumes_mm3]
+    return tuple(tuple(v for case in width for v in case) for width in zip(*with_lesions, strict=True))

@@ -1,0 +1,67 @@
+"""Measures a case: every property function in turn."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from reactkd_auto.dataset import Dataset, LabelledCase, channel_path, region_path
+from reactkd_auto.errors import UserError
+from reactkd_auto.fingerprint import CaseFingerprint
+from reactkd_auto.imageio import RawCase, load_case
+from reactkd_auto.jsonio import content_hash, read_document, write_json
+from reactkd_auto.planning.properties import Property, channels, geometry, intensities
+from reactkd_auto.planning.region_properties import regions
+
+MEASUREMENT_VERSION = 1
+"""Raised when a property changes its meaning, so that stored measurements are made again."""
+PROPERTIES: tuple[Property, ...] = (geometry, channels, intensities, regions)
+
+
+def measure_case(raw: RawCase, dataset: Dataset, labelled: LabelledCase, *, input_hash: str) -> CaseFingerprint:
+    """Everything that planning wants to know about a case."""
+    measured: dict[str, Any] = {}
+    for measure in PROPERTIES:
+        measured |= measure(raw, dataset)
+    return CaseFingerprint(labelled.case, labelled.patient, labelled.label, input_hash, **measured)
+
+
+def fingerprint_case(labelled: LabelledCase, *, raw: Path, dataset: Dataset, store: Path) -> CaseFingerprint:
+    """Measure a case of a raw dataset, or take what ``store`` holds if its files are still the same.
+
+    Raises:
+        UserError: A file of the case is missing or cannot be used.
+    """
+    path = store / f"{labelled.case}.json"
+    files = input_hash(raw, dataset, labelled.case)
+    if known := _stored(path, files):
+        return dataclasses.replace(known, patient=labelled.patient, label=labelled.label)
+    measured = measure_case(load_case(raw, dataset, labelled.case), dataset, labelled, input_hash=files)
+    write_json(path, measured)
+    return measured
+
+
+def input_hash(raw: Path, dataset: Dataset, case: str) -> str:
+    """SHA-256 (first 16 hex digits) of the case's files and of what ``dataset.json`` says about them."""
+    digest = hashlib.sha256(
+        content_hash([MEASUREMENT_VERSION, dataset.channels, dataset.regions]).encode(), usedforsecurity=False
+    )
+    paths = [channel_path(raw / "imagesTr", case, i, dataset.file_ending) for i in range(len(dataset.channels))]
+    for path in [*paths, region_path(raw / "regionsTr", case, dataset.file_ending)]:
+        digest.update(b"\0file" if path.is_file() else b"\0none")
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _stored(path: Path, files: str) -> CaseFingerprint | None:
+    if not path.is_file():
+        return None
+    try:
+        known = read_document(CaseFingerprint, path)
+    except UserError:  # written by another release, or damaged: measured again
+        return None
+    return known if known.input_hash == files else None

@@ -1,0 +1,106 @@
+"""Preprocesses every case by the plan; cases whose files and plan are unchanged are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reactkd_auto.cases import read_properties, write_case
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.errors import UserError
+from reactkd_auto.execution import CaseFailure, map_cases
+from reactkd_auto.fingerprint import CaseFingerprint
+from reactkd_auto.imageio import load_case
+from reactkd_auto.jsonio import content_hash
+from reactkd_auto.plan import Plan
+from reactkd_auto.preprocessing import preprocess_case
+
+PREPROCESSING_VERSION = 1
+"""Raised when preprocessing changes its results, so that stored cases are made again."""
+
+logger = logging.getLogger(__name__)
+
+
+def plan_parts(plan: Plan) -> dict[str, Any]:
+    """What of a plan a preprocessed case depends on."""
+    return {
+        "spacing_mm": plan.spacing_mm,
+        "patch_size": plan.patch_size,
+        "context_voxels": plan.context_voxels,
+        "normalisation": {name: [n.scheme, n.storage_scale] for name, n in plan.normalisation.items()},
+        "graph": plan.graph,
+        "dose": plan.dose,
+        "localiser": [plan.localiser.enabled, plan.localiser.spacing_mm],
+        "seed": plan.seed if plan.dose.enabled else 0,
+    }
+
+
+def case_hash(case: CaseFingerprint, plan: Plan) -> str:
+    """Identity of a preprocessed case: its files, its row in the label table, and the plan's parts."""
+    return content_hash([PREPROCESSING_VERSION, case.input_hash, case.patient, case.label, plan_parts(plan)])
+
+
+def outdated_cases(cases: Sequence[CaseFingerprint], plan: Plan, folder: Path) -> list[CaseFingerprint]:
+    """Cases that are not in ``folder``, or whose files or plan have changed since."""
+    return [case for case in cases if not _is_current(case, plan, folder)]
+
+
+def preprocess_cases(
+    cases: Sequence[CaseFingerprint],
+    plan: Plan,
+    dataset: Dataset,
+    *,
+    raw: Path,
+    folder: Path,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> dict[str, CaseFailure]:
+    """Preprocess these cases into ``folder``; returns those that failed, all others are finished."""
+    work = partial(_preprocess, plan=plan, dataset=dataset, raw=raw, folder=folder)
+    results = map_cases(work, cases, workers=workers, what="preprocessing", quiet=quiet, name=lambda c: c.case)
+    return {case.case: result for case, result in results if isinstance(result, CaseFailure)}
+
+
+def remove_cases(names: Sequence[str], folder: Path) -> None:
+    """Remove preprocessed cases, properties first, so that none is ever half there."""
+    for name in names:
+        for file in (f"{name}.json", f"{name}.b2nd", f"{name}_coarse.b2nd"):
+            (folder / file).unlink(missing_ok=True)
+
+
+def changed_parts(old: Plan, new: Plan) -> list[str]:
+    """Names of the plan's parts that differ and that preprocessed cases depend on."""
+    before, after = plan_parts(old), plan_parts(new)
+    return [name for name in after if content_hash(before[name]) != content_hash(after[name])]
+
+
+def noise_seed(plan: Plan, case: str) -> int:
+    """Seed of a case's noise, the same wherever and in whatever order cases are made."""
+    return int(content_hash([plan.seed, case])[:12], 16)
+
+
+def _preprocess(case: CaseFingerprint, *, plan: Plan, dataset: Dataset, raw: Path, folder: Path) -> None:
+    remove_cases([case.case], folder)
+    done = preprocess_case(
+        load_case(raw, dataset, case.case),
+        plan=plan,
+        dataset=dataset,
+        patient=case.patient,
+        label=case.label,
+        input_hash=case_hash(case, plan),
+        noise_seed=noise_seed(plan, case.case),
+    )
+    write_case(folder, done, chunk=plan.patch_size)
+
+
+def _is_current(case: CaseFingerprint, plan: Plan, folder: Path) -> bool:
+    names = [f"{case.case}.b2nd", *([f"{case.case}_coarse.b2nd"] if plan.localiser.enabled else [])]
+    if not all((folder / name).is_file() for name in [*names, f"{case.case}.json"]):
+        return False
+    try:
+        return read_properties(folder, case.case).input_hash == case_hash(case, plan)
+    except UserError:  # written by another release, or damaged: made again
+        return False

@@ -1,0 +1,120 @@
+"""Spacing and patch size, which decide each other under the voxel budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from reactkd_auto.errors import UserError
+from reactkd_auto.plan import Triple, TripleMm
+from reactkd_auto.planning.cohort import OUTLIER_FACTOR, Cohort
+from reactkd_auto.planning.rules.hardware import Hardware
+from reactkd_auto.planning.rules.lesions import typical_diameter
+from reactkd_auto.planning.rules.topology import encoder_strides, stem_stride, stride_product
+from reactkd_auto.planning.triples import millimetres, triple, triple_mm
+
+MARGIN_MM = 10.0
+"""Tissue kept round the regions on each side: the widest ring."""
+SMALLEST_PATCH = 8
+ANISOTROPIC = 3.0
+STEP = 1.02
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A spacing with the patch and strides that follow from it."""
+
+    spacing_mm: TripleMm
+    patch_size: Triple
+    strides: tuple[Triple, ...]
+    stem_reason: str
+
+
+def target_spacing(cohort: Cohort) -> tuple[TripleMm, str]:
+    """Median spacing; a much coarser axis gets its 10th percentile instead (nnU-Net's rule, Isensee 2021)."""
+    spacing = list(cohort.median_spacing_mm)
+    worst = int(np.argmax(spacing))
+    others = [s for a, s in enumerate(spacing) if a != worst]
+    reason = f"median of {cohort.cases} images, {millimetres(cohort.median_spacing_mm)} mm"
+    if spacing[worst] > ANISOTROPIC * max(others):
+        spacing[worst] = max(cohort.low_spacing_mm[worst], *others)
+        reason += (
+            f"; along {'zyx'[worst]} the 10th percentile {spacing[worst]:.2f} mm, because the median is over "
+            f"{ANISOTROPIC:g} times the other axes"
+        )
+    z, y, x = spacing
+    return (z, y, x), reason
+
+
+def wanted_extent(cohort: Cohort) -> tuple[TripleMm, str]:
+    """What the patch must cover, in mm."""
+    if not cohort.has_regions:
+        return cohort.extent_mm, f"the largest image, {millimetres(cohort.extent_mm, 0)} mm"
+    z, y, x = (e + 2 * MARGIN_MM for e in cohort.extent_mm)
+    return (z, y, x), (
+        f"the largest regions, {millimetres(cohort.extent_mm, 0)} mm (beyond {OUTLIER_FACTOR:g} times the 95th "
+        f"percentile apart), with {MARGIN_MM:g} mm of margin on each side"
+    )
+
+
+def grid_at(cohort: Cohort, hardware: Hardware, spacing: TripleMm, patch: Triple | None) -> Grid:
+    """Patch that covers the wanted extent at a spacing (or the given one), and the strides that divide it."""
+    extent, _ = wanted_extent(cohort)
+    rough = patch or triple(max(SMALLEST_PATCH, math.ceil(e / s - 1e-6)) for e, s in zip(extent, spacing, strict=True))
+    if patch is None:
+        rough = triple(n + n % 2 for n in rough)
+    stem, reason = stem_stride(rough, spacing, typical_diameter(cohort, spacing), hardware.device)
+    strides = encoder_strides(rough, spacing, stem, exact=patch is not None)
+    product = stride_product(strides)
+    return Grid(spacing, triple(-(-n // p) * p for n, p in zip(rough, product, strict=True)), strides, reason)
+
+
+def plan_grid(
+    cohort: Cohort,
+    hardware: Hardware,
+    budget: tuple[int, str],
+    *,
+    spacing: TripleMm | None = None,
+    patch: Triple | None = None,
+) -> tuple[Grid, dict[str, str]]:
+    """Finest spacing, from the target on, whose patch covers the regions within the voxel budget.
+
+    Coarsening raises all finer axes to one common value, so that nothing is lost along an axis that is coarse anyway.
+    A spacing or patch given by the user is kept.
+
+    Raises:
+        UserError: The user's patch cannot be halved by the encoder.
+    """
+    if patch and any(n < SMALLEST_PATCH or n % SMALLEST_PATCH for n in patch):
+        raise UserError(f"--patch_size {patch}: expected multiples of {SMALLEST_PATCH}.")
+    target, why = target_spacing(cohort)
+    extent, covering = wanted_extent(cohort)
+    grid = grid_at(cohort, hardware, spacing or target, patch)
+    floor = min(grid.spacing_mm)
+    while spacing is None and not _fits(grid, extent, budget[0], patch):
+        floor *= STEP
+        grid = grid_at(cohort, hardware, triple_mm(max(s, floor) for s in target), patch)
+    if grid.spacing_mm != (spacing or target):
+        why += f"; coarsened to at least {floor:.2f} mm so that the patch covers {covering}: "
+        why += "the patch size was chosen by the user" if patch else budget[1]
+    reasons = {"spacing_mm": why, "patch_size": f"covers {covering}; {_patch_reason(grid, budget)}"}
+    if spacing:
+        reasons["spacing_mm"] = "chosen by the user"
+    if patch:
+        reasons["patch_size"] = "chosen by the user"
+    return grid, reasons
+
+
+def _patch_reason(grid: Grid, budget: tuple[int, str]) -> str:
+    product = " × ".join(map(str, stride_product(grid.strides)))
+    voxels = math.prod(grid.patch_size)
+    over = f", fewer than its {voxels}: expect it to be slow or to need more memory" if voxels > budget[0] else ""
+    return f"rounded up to multiples of the network's strides, {product}; {budget[1]}{over}"
+
+
+def _fits(grid: Grid, extent: TripleMm, budget: int, patch: Triple | None) -> bool:
+    if patch is None:
+        return math.prod(grid.patch_size) <= budget
+    return all(n * s >= e - 1e-6 for n, s, e in zip(patch, grid.spacing_mm, extent, strict=True))

@@ -1,0 +1,52 @@
+"""Noise power spectrum of filtered back-projection.
+
+Noise of variance σ_θ²(u) in the rays, ramp-filtered with kernel H and back-projected, has at x the local spectrum
+S(ρ, θ; x) = (π d / V) ρ H²(ρ) σ_θ²(x·θ) (d ray pitch, V views over π; after Kak & Slaney 1988, Siewerdsen 2002), here
+in HU² mm².
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .geometry import ANGLES, HU_PER_MU
+from .parameters import RAY_PITCH_MM, VIEWS, DoseCalibration
+
+
+def frequency_grid(size: tuple[int, int], spacing: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """ρ in mm⁻¹ and direction θ in [0, π) of the real FFT of a ``size`` image with ``spacing`` mm, float64."""
+    fy = torch.fft.fftfreq(size[0], d=spacing[0], dtype=torch.float64)[:, None]
+    fx = torch.fft.rfftfreq(size[1], d=spacing[1], dtype=torch.float64)[None]
+    return torch.hypot(fy, fx.expand(size[0], -1)), torch.remainder(torch.atan2(fy, fx), math.pi)
+
+
+def kernel_ln_h2(rho: torch.Tensor, frequencies: torch.Tensor, ln_h2: torch.Tensor) -> torch.Tensor:
+    """ln H² at ρ: linear between equidistant knots; beyond the last with its slope, if that falls."""
+    step = frequencies[1] - frequencies[0]
+    position = rho / step
+    low = position.floor().clamp(0, len(frequencies) - 2).long()
+    t = position - low
+    slope = ln_h2[low + 1] - ln_h2[low]
+    return ln_h2[low] + slope * t.clamp_max(1) + slope.clamp_max(0) * (t - 1).clamp_min(0)
+
+
+def isotropic_nps(rho: torch.Tensor, calibration: DoseCalibration) -> torch.Tensor:
+    """NPS₀(ρ) = (1000/μ_w)² (π d / V) ρ H²(ρ), HU² mm² for a ray variance of 1."""
+    knots = torch.tensor(calibration.kernel_frequencies, dtype=rho.dtype)
+    ln_h2 = torch.tensor(calibration.kernel_ln_h2, dtype=rho.dtype)
+    return ramp_spectrum(rho) * torch.exp(kernel_ln_h2(rho, knots, ln_h2))
+
+
+def ramp_spectrum(rho: torch.Tensor) -> torch.Tensor:
+    """(1000/μ_w)² (π d / V) ρ, HU² mm²."""
+    return HU_PER_MU**2 * (math.pi * RAY_PITCH_MM / VIEWS) * rho
+
+
+def over_angles(values: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """(..., ANGLES) values of period π interpolated linearly at directions θ: (..., *θ.shape)."""
+    position = theta * (ANGLES / math.pi)
+    low = position.floor().long()
+    t = (position - low).to(values)
+    return values[..., low % ANGLES] * (1 - t) + values[..., (low + 1) % ANGLES] * t

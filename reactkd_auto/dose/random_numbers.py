@@ -1,0 +1,58 @@
+"""Counter-based random numbers: the value at a place depends on its key and index only, on every device.
+
+Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) in torch integer arithmetic, so
+that chunks, their order, threads and the device change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import torch
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+
+def stream_key(seed: int, *names: str | int | float) -> int:
+    """A 64-bit key from a seed and any names (case, purpose, dose), by SHA-256."""
+    text = "\x1f".join([str(int(seed)), *(repr(n) for n in names)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def philox(counter: tuple[torch.Tensor, ...], key: int) -> tuple[torch.Tensor, ...]:
+    """Four 32-bit words (as int64) for each four-word counter; ``key`` has 64 bits."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key & _MASK, (key >> 32) & _MASK
+    for _ in range(_ROUNDS):
+        # The 64-bit product wraps, which keeps all its bits; the mask undoes the sign of the shift.
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            ((p1 >> 32) & _MASK) ^ c1 ^ k0,
+            p1 & _MASK,
+            ((p0 >> 32) & _MASK) ^ c3 ^ k1,
+            p0 & _MASK,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return c0, c1, c2, c3
+
+
+def standard_normal(key: int, rows: Sequence[int], count: int, device: torch.device) -> torch.Tensor:
+    """(rows, count) float32 standard normal numbers of a stream's rows (for us: of slices; may be negative).
+
+    Two numbers a pair of words by Box and Muller (Ann Math Stat 1958).
+    """
+    groups = -(-count // 4)
+    row = torch.tensor(list(rows), dtype=torch.int64, device=device)[:, None].expand(-1, groups)
+    index = torch.arange(groups, dtype=torch.int64, device=device).expand(len(rows), -1)
+    zero = torch.zeros_like(index)
+    words = philox((index, row & _MASK, (row >> 32) & _MASK, zero), key)
+    # (w + ½) / 2³² is never 0; float64 keeps it below 1 before the logarithm.
+    radius = [torch.sqrt(-2 * torch.log((w.double() + 0.5) * 2.0**-32)).float() for w in words[::2]]
+    angle = [(w.float() * (2 * math.pi * 2.0**-32)) for w in words[1::2]]
+    parts = [r * f(a) for r, a in zip(radius, angle, strict=True) for f in (torch.cos, torch.sin)]
+    return torch.stack(parts, dim=2).reshape(len(rows), -1)[:, :count]

@@ -1,0 +1,62 @@
+"""From two tables on disk to a folder that shows how good the predictions are."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from reactkd_auto.errors import UserError
+
+from .figures import draw_figures
+from .metrics import Evaluation, evaluate_predictions
+from .report import write_report
+from .sample import sample_of
+from .tables import read_joined
+
+_logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    predictions: Path, labels: Path, output: Path, *, dataset_json: Path | None = None, seed: int = 0
+) -> Evaluation:
+    """Compare predictions with labels and write numbers, pictures and a page.
+
+    Args:
+        predictions: ``predictions.csv``: ``case``, ``status``, ``predicted_class``, ``p_<class>``; see `tables`.
+        labels: ``labels.csv``: ``case``, ``label``, optional ``patient``.
+        output: Folder for ``metrics.json``, ``metrics.csv``, ``evaluation.html`` and ``roc``,
+            ``confusion_matrix``, ``calibration`` as SVG and PNG.
+        dataset_json: Says the classes and whether they are ordered; without it the ``p_`` columns name the
+            classes and they count as unordered.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        UserError: The tables cannot be read or do not fit together, or the folder cannot be written.
+    """
+    predictions, labels, output = Path(predictions), Path(labels), Path(output)
+    joined = read_joined(predictions, labels, dataset_json=dataset_json)
+    evaluation = evaluate_predictions(
+        joined.table,
+        joined.classes,
+        ordered=joined.classes_ordered,
+        seed=seed,
+        n_without_prediction=joined.n_without_prediction,
+    )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{output}: not a folder that can be made ({error.strerror}), expected one to write in."
+        ) from None
+    figures = draw_figures(evaluation, sample_of(joined.table, joined.classes))
+    write_report(output, evaluation, figures, title=predictions.name, labels=labels.name)
+    _logger.info(
+        "%d cases of %d patients: macro AUC %s, balanced accuracy %s; %d not classified. See %s",
+        evaluation.n_cases,
+        evaluation.n_patients,
+        evaluation.macro_auc,
+        evaluation.balanced_accuracy,
+        evaluation.n_not_classified,
+        output / "evaluation.html",
+    )
+    return evaluation

@@ -1,0 +1,140 @@
+"""Checks of a NIfTI file that ITK does not make: cut-off data, two geometries that contradict each other."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .faults import ImageFault
+
+_CHUNK_BYTES = 1 << 20
+_CORNER_TOLERANCE_VOXELS = 0.5
+ORTHONORMAL_TOLERANCE = 1e-3
+
+
+def check_nifti(path: Path) -> None:
+    """Check that a NIfTI file is whole and says one thing about where it lies.
+
+    Raises:
+        ImageFault: Not NIfTI, compressed data cut off or damaged, fewer voxels than its header promises, neither
+            qform nor sform, or a qform and sform that place a corner of the image more than half a voxel apart.
+    """
+    header = _read_header(path)
+    _check_shape(path, header)
+    check_complete(path, header)
+    _check_forms(path, header)
+
+
+def check_complete(path: Path, header: Any | None = None) -> None:
+    """Check that a NIfTI file holds as many bytes as its header promises (ITK fills the rest with zeros, silently).
+
+    Raises:
+        ImageFault: The file is cut off or its compression is damaged.
+    """
+    header = header if header is not None else _read_header(path)
+    voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=np.int64))
+    expected = int(header["vox_offset"]) + voxels * header.get_data_dtype().itemsize
+    found = _size_in_bytes(path)
+    if found < expected:
+        raise ImageFault(
+            path, f"{found} bytes of image data: the file is cut off", f"{expected} bytes by its header"
+        )
+
+
+def _size_in_bytes(path: Path) -> int:
+    if path.suffix != ".gz":
+        return path.stat().st_size
+    size = 0
+    try:
+        with gzip.open(path, "rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                size += len(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ImageFault(
+            path, f"cut-off or damaged compressed data ({error})", "a complete gzip file; copy it again"
+        ) from None
+    return size
+
+
+def _read_header(path: Path) -> Any:
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        return nibabel.load(str(path)).header
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ImageFault(path, f"no readable NIfTI header ({reason})", "a complete NIfTI image") from None
+
+
+def _check_shape(path: Path, header: Any) -> None:
+    shape = tuple(int(n) for n in header.get_data_shape())
+    if header.get_data_dtype().fields is not None:
+        raise ImageFault(path, "a colour image", "one number a voxel")
+    if len(shape) < 3 or any(n > 1 for n in shape[3:]):
+        raise ImageFault(path, f"an image of shape {_times(shape)}", "three dimensions, one number a voxel")
+    if 0 in shape:
+        raise ImageFault(path, f"an image of shape {_times(shape)}, which is empty", "at least one voxel")
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _check_forms(path: Path, header: Any) -> None:
+    zooms = np.asarray(header.get_zooms()[:3], dtype=float)
+    if not (np.isfinite(zooms).all() and (zooms > 0).all()):
+        return  # the reader's check of the spacing says it better
+    qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
+    if qform is None and sform is None:
+        raise ImageFault(
+            path,
+            "neither qform nor sform, so orientation and position are unknown",
+            "one of them in the header",
+        )
+    if sform is not None:
+        _check_orthonormal(path, sform)
+    if qform is None or sform is None:
+        return
+    corners = _corners(tuple(int(n) for n in header.get_data_shape()[:3]))
+    distance = float(np.linalg.norm(corners @ (qform - sform).T, axis=1).max())
+    if not distance <= _CORNER_TOLERANCE_VOXELS * zooms.min():
+        raise ImageFault(
+            path,
+            f"qform and sform that disagree by {distance:.3g} mm",
+            "both to place the image alike; set one from the other, or its code to 0",
+        )
+
+
+def _check_orthonormal(path: Path, affine: NDArray[np.float64]) -> None:
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (np.isfinite(affine).all() and (lengths > 0).all()):
+        raise ImageFault(path, "an sform with a zero or non-finite axis", "three axes in mm")
+    check_direction(path, affine[:3, :3] / lengths)
+
+
+def check_direction(path: Path, direction: NDArray[np.float64]) -> None:
+    """Check that three axes (columns, unit length) are at right angles.
+
+    Raises:
+        ImageFault: Two of them deviate from a right angle by more than 0.06 degrees.
+    """
+    cosine = np.abs(direction.T @ direction - np.eye(3)).max()
+    if not cosine <= ORTHONORMAL_TOLERANCE:
+        raise ImageFault(
+            path,
+            f"sheared or scaled axes (largest deviation from orthonormal {cosine:.2g})",
+            "axes at right angles; resample the image on a rectangular grid",
+        )
+
+
+def _corners(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    ends = [(0.0, n - 1.0) for n in shape]
+    return np.array([(*corner, 1.0) for corner in itertools.product(*ends)])

@@ -1,0 +1,115 @@
+"""Reading single-file 3D images (NIfTI, NRRD, MetaImage) with every check that ITK leaves to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from .faults import ImageFault
+from .nifti_header import check_direction, check_nifti
+
+FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
+SMALLEST_SPACING_MM = 0.05
+LARGEST_SPACING_MM = 50.0
+
+
+def read_image(path: Path) -> sitk.Image:
+    """Read a 3D scalar image as float32, in the orientation in which it is stored.
+
+    Raises:
+        ImageFault: The file is missing, of an unknown format, empty, cut off, not an image, not three-dimensional,
+            coloured, without plausible spacing (0.05…50 mm), sheared, of contradicting geometry, or has NaN or
+            infinite voxels. The message names the file, what was found and what was expected.
+    """
+    image = sitk.Cast(_read_checked(Path(path)), sitk.sitkFloat32)
+    finite = np.isfinite(sitk.GetArrayViewFromImage(image))
+    if not finite.all():
+        count = int(finite.size - np.count_nonzero(finite))
+        raise ImageFault(Path(path), f"{count} NaN or infinite voxels", "finite values everywhere")
+    return image
+
+
+def read_regions(path: Path, allowed_values: Iterable[int]) -> sitk.Image:
+    """Read a region map as uint8; 0 is background.
+
+    Args:
+        path: The file.
+        allowed_values: Voxel values that `dataset.json` names.
+
+    Raises:
+        ImageFault: As `read_image`; or a voxel is not an integer, or a value is not among ``allowed_values`` and 0.
+    """
+    allowed = sorted({0, *allowed_values})
+    image = read_image(path)
+    values = np.unique(sitk.GetArrayViewFromImage(image))
+    expected = f"only the values {', '.join(map(str, allowed))}"
+    if (fractional := values[values != np.round(values)]).size:
+        raise ImageFault(Path(path), f"a region map with the non-integer value {fractional[0]:.6g}", expected)
+    if (unknown := np.setdiff1d(values, allowed)).size:
+        listed = ", ".join(f"{v:.0f}" for v in unknown[:5]) + (", …" if unknown.size > 5 else "")
+        raise ImageFault(Path(path), f"a region map with unknown values {listed}", expected)
+    return sitk.Cast(image, sitk.sitkUInt8)
+
+
+def image_format(path: Path) -> str:
+    """Name of ITK's reader and writer for a file name.
+
+    Raises:
+        ImageFault: The ending is none of ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``.
+    """
+    for ending, name in FORMATS.items():
+        if path.name.lower().endswith(ending):
+            return name
+    raise ImageFault(path, "an unknown file ending", f"one of {', '.join(FORMATS)}")
+
+
+def _read_checked(path: Path) -> sitk.Image:
+    name = image_format(path)
+    if not path.is_file():
+        raise ImageFault(path, "no such file", "an image")
+    if path.stat().st_size == 0:
+        raise ImageFault(path, "an empty file (0 bytes)", "an image")
+    if name == "NiftiImageIO":
+        check_nifti(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(name)
+    try:
+        reader.ReadImageInformation()
+        size = _check_information(path, reader)
+        if len(size) > 3:  # one time point: ask for the volume without its fourth axis
+            reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise _fault_from(path, str(error)) from None
+    check_direction(path, np.reshape(image.GetDirection(), (3, 3)))
+    return image
+
+
+def _check_information(path: Path, reader: sitk.ImageFileReader) -> tuple[int, ...]:
+    size = tuple(int(n) for n in reader.GetSize())
+    if reader.GetNumberOfComponents() != 1:
+        found = f"{reader.GetNumberOfComponents()} numbers a voxel (colour, vector or complex)"
+        raise ImageFault(path, found, "one number a voxel")
+    if len(size) < 3 or any(n != 1 for n in size[3:]):
+        raise ImageFault(path, f"an image of size {' × '.join(map(str, size))}", "three dimensions")
+    spacing = [float(s) for s in reader.GetSpacing()[:3]]
+    if not all(SMALLEST_SPACING_MM <= s <= LARGEST_SPACING_MM for s in spacing):
+        raise ImageFault(
+            path,
+            f"voxel spacing {' × '.join(f'{s:g}' for s in spacing)} mm (x, y, z)",
+            f"{SMALLEST_SPACING_MM:g}…{LARGEST_SPACING_MM:g} mm",
+        )
+    return size
+
+
+def _fault_from(path: Path, message: str) -> ImageFault:
+    """ITK's many lines as one clause; its wording for shear is its own."""
+    if "orthonormal" in message:
+        return ImageFault(path, "sheared axes", "axes at right angles; resample on a rectangular grid")
+    return ImageFault(
+        path, "a file that is damaged, cut off or not an image", "a complete image of its format"
+    )

@@ -1,0 +1,102 @@
+import csv
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reactkd_auto.inference.report import ModelFacts, describe_model, write_report
+from reactkd_auto.inference.results import CaseResult, RegionRow, normalised_entropy
+from reactkd_auto.inference.tables import prediction_columns, write_tables
+from reactkd_auto.jsonio import read_json
+from reactkd_auto.model_folder import ModelConfig
+from tests.builders import small_dataset, small_plan
+
+CLASSES = ("low", "high")
+FACTS = ModelFacts("Small", (("trained on", "<b>Small</b>"),), ("Trained on 3 cases only.",))
+LESION = RegionRow("lesion 1", "lesion", 1500.0, 1.0, 0.75, 0.1, "high", (0.2, 0.8))
+RESULTS = (
+    CaseResult("k", "a", "classified", "", "high", (0.25, 0.75), 0.05, 0.8, 4, "localiser", (LESION,), ("Zoomed.",), True, True),
+    CaseResult("k", "b", "not classified", "The model's localiser found no lesion in this image."),
+    CaseResult("k", "c", "failed", "c.nii.gz: found <nothing>, expected an image."),
+)  # fmt: skip
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class _Page(HTMLParser):
+    """Checks that tags are closed in order, and collects what a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids += [v for k, v in values.items() if k == "id" and v]
+        self.links += [v for k, v in values.items() if k in ("src", "href") and v]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> tuple[_Page, str]:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"\x89PNG")
+    text = write_report(tmp_path, RESULTS, CLASSES, FACTS, explained=True).read_text(encoding="utf-8")
+    parsed = _Page()
+    parsed.feed(text)
+    return parsed, text
+
+
+def test_the_page_is_well_formed_and_its_ids_are_unique(page: tuple[_Page, str]) -> None:
+    assert page[0].open == []
+    assert len(set(page[0].ids)) == len(page[0].ids)
+
+
+def test_the_page_fetches_nothing(page: tuple[_Page, str]) -> None:
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page[0].links)
+    assert "http" not in page[1]
+    assert "url(" not in page[1]
+
+
+def test_the_page_says_what_it_must(page: tuple[_Page, str]) -> None:
+    for text in ("Research use only", "1 classified, 1 not classified, 1 failed", "found no lesion", "Zoomed.", "0.75"):
+        assert text in page[1]
+
+
+def test_text_from_files_is_escaped(page: tuple[_Page, str]) -> None:
+    assert "&lt;nothing&gt;" in page[1]
+    assert "<b>Small" not in page[1]
+
+
+def test_tables_have_one_row_a_case_and_one_a_region(tmp_path: Path) -> None:
+    write_tables(tmp_path, RESULTS, CLASSES)
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "regions.csv").open(newline="") as file:
+        regions = list(csv.DictReader(file))
+    assert list(rows[0]) == prediction_columns(CLASSES)
+    assert [r["status"] for r in rows] == ["classified", "not classified", "failed"]
+    assert (rows[0]["p_high"], rows[1]["p_high"], rows[2]["reason"]) == ("0.750000", "", RESULTS[2].reason)
+    assert [(r["case"], r["node"], r["grade"], r["p_high"]) for r in regions] == [("a", "lesion 1", "high", "0.800000")]
+    assert [c["case"] for c in read_json(tmp_path / "predictions.json")["cases"]] == ["a", "b", "c"]
+
+
+def test_entropy_is_zero_when_sure_and_one_when_even() -> None:
+    assert normalised_entropy([1.0, 0.0, 0.0]) == 0.0
+    assert normalised_entropy([1 / 3] * 3) == pytest.approx(1.0)
+
+
+def test_the_model_is_described_with_what_only_its_teachers_saw() -> None:
+    dataset = small_dataset()
+    facts = describe_model(
+        plan=small_plan(), dataset=dataset, config=ModelConfig("auto", ("CT",), 3), folds=[0], fingerprint=None
+    )
+    rows = dict(facts.rows)
+    assert rows["channels only its teachers saw"] == "FDG, ACE"
+    assert small_plan().hash in rows["plan"]
+    assert any("1 of 3 folds" in w for w in facts.warnings)

@@ -1,0 +1,105 @@
+import logging
+import os
+import signal
+import time
+
+import pytest
+
+from reactkd_auto.errors import UserError
+from reactkd_auto.execution import BYTES_PER_WORKER, CaseFailure, default_workers, map_cases, single_threaded
+
+
+def square(item):
+    return item * item
+
+
+def fails_on_three(item):
+    if item == 3:
+        raise UserError("case 3: found nothing, expected something.")
+    if item == 4:
+        raise ZeroDivisionError("by zero")
+    return item
+
+
+def dies_on_two(item):
+    if item == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def slow_first(item):
+    time.sleep(0.3 if item == 0 else 0)
+    return item, os.getpid()
+
+
+def threads(item):
+    import torch
+
+    return torch.get_num_threads()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_failing_cases_are_reported_and_the_rest_goes_on(workers, caplog):
+    with caplog.at_level(logging.ERROR, logger="reactkd_auto"):
+        results = dict(map_cases(fails_on_three, range(6), workers=workers, quiet=True))
+    assert results[3] == CaseFailure("case 3: found nothing, expected something.")
+    assert results[4].sentence == "failed with ZeroDivisionError: by zero"
+    assert "fails_on_three" in results[4].traceback
+    assert [results[i] for i in (0, 1, 2, 5)] == [0, 1, 2, 5]
+    assert [r.getMessage().splitlines()[0] for r in caplog.records] == ["4: failed with ZeroDivisionError: by zero"]
+
+
+def test_a_killed_worker_costs_only_its_own_case():
+    results = dict(map_cases(dies_on_two, range(5), workers=2, quiet=True))
+    assert "signal 9" in results.pop(2).sentence
+    assert results == {0: 0, 1: 1, 3: 3, 4: 4}
+
+
+def test_results_come_in_the_order_of_the_items_from_more_than_one_process():
+    results = list(map_cases(slow_first, range(6), workers=2, quiet=True))
+    assert [item for item, _ in results] == list(range(6))
+    assert [value for _, (value, _) in results] == list(range(6))
+    pids = {pid for _, (_, pid) in results}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+def test_one_item_runs_in_this_process():
+    ((_, (_, pid)),) = map_cases(slow_first, [1], workers=8, quiet=True)
+    assert pid == os.getpid()
+
+
+def test_no_items_give_no_results():
+    assert list(map_cases(square, [], quiet=True)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_case_runs_on_one_thread(workers):
+    assert {t for _, t in map_cases(threads, range(3), workers=workers, quiet=True)} == {1}
+
+
+def test_thread_counts_come_back():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    with single_threaded():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)
+
+
+def test_workers_are_limited_by_free_memory(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr("reactkd_auto.execution._free_bytes", lambda: 5 * BYTES_PER_WORKER + 1)
+    assert default_workers() == 5
+    monkeypatch.setattr("reactkd_auto.execution._free_bytes", lambda: 0)
+    assert default_workers() == 1
+
+
+def test_an_abandoned_map_leaves_no_process_behind():
+    results = map_cases(slow_first, range(8), workers=2, quiet=True)
+    _, (_, pid) = next(results)
+    results.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -1,0 +1,113 @@
+"""`train`: the function behind ``reactkd_train``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from reactkd_auto.errors import UserError
+from reactkd_auto.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from reactkd_auto.model_folder import ModelFolder
+    from reactkd_auto.training.run import Run
+    from reactkd_auto.training.stop import StopRequest
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    fold: int | Literal["all"],
+    *,
+    dataset: str | None = None,
+    workspace: Path | str | None = None,
+    plan: str = "auto",
+    preset: str = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    restart: bool = False,
+    quiet: bool = False,
+    teachers: Literal["in_sample"] = "in_sample",
+) -> ModelFolder:
+    """Train the teachers and the student of a fold, or of all; what is done already is not done again.
+
+    Args:
+        fold: 0 … folds − 1, or ``all``.
+        dataset: Id or name; None: the only one.
+        workspace: Folder; None: ``$REACTKD_WORKSPACE`` or ``./reactkd_workspace``.
+        plan: Name of the plan.
+        preset: Name of a recipe in ``presets/``.
+        device: ``auto``, ``cuda`` or ``cpu``.
+        seed: Of everything random.
+        epochs: Of each stage; None: as planned.
+        iterations: An epoch; None: as planned.
+        restart: Forget what was trained for this fold with this preset, and begin anew.
+        quiet: No progress bars.
+        teachers: ``in_sample``: the teachers of a fold saw every case that its student learns from.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        UserError: Something that the user can mend.
+        Interrupted: SIGTERM or SIGINT came; the same call continues.
+    """
+    from reactkd_auto.training.preset import read_preset
+    from reactkd_auto.training.run import open_run
+    from reactkd_auto.training.stop import StopRequest
+    from reactkd_auto.training.validation import cross_validate
+
+    options = {key: value for key, value in locals().items() if isinstance(value, (str, int, Path, type(None)))}
+    run = open_run(
+        open_workspace(workspace),
+        dataset=dataset,
+        plan=plan,
+        preset=read_preset(preset),
+        device=device,
+        seed=seed,
+        epochs=epochs,
+        iterations=iterations,
+        quiet=quiet,
+    )
+    with StopRequest() as stop:
+        for number in _folds(fold, run.plan.folds):
+            _train_fold(run, number, stop, restart=restart, options=options)
+        cross_validate(run)
+    return run.model
+
+
+def _folds(fold: int | str, count: int) -> list[int]:
+    if fold == "all":
+        return list(range(count))
+    if not isinstance(fold, int) or not 0 <= fold < count:
+        raise UserError(f"fold {fold}: expected 0…{count - 1}, or all.")
+    return [fold]
+
+
+def _train_fold(run: Run, fold: int, stop: StopRequest, *, restart: bool, options: dict[str, Any]) -> None:
+    from reactkd_auto.progress import log_to_file
+    from reactkd_auto.training.determinism import deterministic
+    from reactkd_auto.training.folders import forget, prepare_model_folder
+    from reactkd_auto.training.lock import locked
+    from reactkd_auto.training.stages import run_stages
+    from reactkd_auto.training.validation import validate_fold
+
+    folder = run.model.fold(fold)
+    with locked(folder):
+        if restart:
+            forget(run, fold)
+        prepare_model_folder(run, fold, options)
+        handler = log_to_file(folder / "training.log")
+        try:
+            with deterministic(run.device):
+                if run.model.student_weights(fold).exists():
+                    logger.info("fold %d is finished (%s); --restart begins anew.", fold, folder)
+                else:
+                    run_stages(run, fold, stop)
+                validate_fold(run, fold)
+        finally:
+            logging.getLogger("reactkd_auto").removeHandler(handler)
+            handler.close()

@@ -1,0 +1,71 @@
+"""``reactkd_train``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from reactkd_auto.commandline import add_run_options, add_workspace_options, new_parser, run
+from reactkd_auto.training.api import train
+from reactkd_auto.training.preset import preset_names, read_preset
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """\
+Train one fold: first the teachers (PET/CT and low-dose CT), then the student, which needs a CT alone.
+
+The fold's cases are kept apart: they are watched while training, predicted at the end, and select nothing.
+A second call continues where the first one stopped, and a finished fold says so. Ctrl+C saves before it stops.
+
+  reactkd_train 0                     fold 0 of the only dataset
+  reactkd_train all -d 3              every fold of dataset 3
+  reactkd_train 0 --preset baseline   labels only, for comparison
+
+presets:
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, train, and say where the model is."""
+    presets = "".join(f"  {name:10s} {read_preset(name).description}\n" for name in preset_names())
+    parser = new_parser("reactkd_train", DESCRIPTION + presets)
+    parser.add_argument("fold", metavar="FOLD", type=_fold, help="the fold to keep apart, from 0 on; or all")
+    add_workspace_options(parser)
+    parser.add_argument("-p", "--plan", default="auto", help="name of the plan")
+    parser.add_argument("--preset", default="auto", choices=preset_names(), help="recipe")
+    parser.add_argument(
+        "--teachers",
+        default="in_sample",
+        choices=("in_sample",),
+        help="whose answers the student learns: of teachers that saw the same training cases",
+    )
+    parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
+    parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
+    parser.add_argument("--restart", action="store_true", help="forget what was trained for this fold, begin anew")
+    add_run_options(parser)
+    return run(_program, parser, argv)
+
+
+def _fold(text: str) -> int | str:
+    if text == "all":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number or all") from None
+
+
+def _program(arguments: argparse.Namespace) -> int:
+    from reactkd_auto.training.stop import Interrupted
+
+    try:
+        model = train(**vars(arguments))
+    except Interrupted as interruption:
+        logger.warning("reactkd_train: %s", interruption)
+        return 128 + interruption.signal_number
+    logger.info("model: %s (folds %s)", model.path, ", ".join(map(str, model.finished_folds())))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

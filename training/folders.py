@@ -1,0 +1,65 @@
+"""The model folder's documents, and forgetting what was trained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from reactkd_auto.dataset import write_dataset
+from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import atomic_path
+from reactkd_auto.model_folder import ModelConfig
+from reactkd_auto.plan import read_plan
+from reactkd_auto.provenance import write_run
+from reactkd_auto.training.localiser_stage import WEIGHTS as LOCALISER
+from reactkd_auto.training.run import Run
+
+
+def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
+    """Copy plan, dataset and fingerprint beside the weights, so that prediction needs nothing else.
+
+    Raises:
+        UserError: The folder holds folds that were trained by another plan.
+    """
+    model, path = run.model, run.model.path / "plan.json"
+    if path.exists() and read_plan(path).hash != run.plan.hash:
+        others = [f for f in model.finished_folds() if f != fold]
+        if others or (model.fold(fold) / "settings.json").exists():
+            raise UserError(
+                f"{model.path}: fold {(others or [fold])[0]} was trained by another plan, expected this one "
+                f"({run.plan.hash}); remove the folder, or use --restart where this is its only fold."
+            )
+    source = run.preprocessed
+    for name in ("fingerprint.json",):
+        if (source / name).exists():
+            _copy(source / name, model.path / name)
+    _copy(source / ("plan.json" if run.plan.name == "auto" else f"{run.plan.name}.json"), path)
+    write_dataset(model.path, run.dataset)
+    model.write_config(ModelConfig(run.preset.name, run.preset.channels(run.dataset), run.seed))
+    for folder in (model.path, model.fold(fold)):
+        write_run(folder, seed=run.seed, plan_hash=run.plan.hash, options={**options, "fold": fold})
+
+
+def forget(run: Run, fold: int) -> None:
+    """Remove what was trained for this fold with this preset (a lock file stays)."""
+    _empty(run.model.fold(fold))
+    teachers = run.teachers_folder(fold)
+    if run.preset.distil:
+        _empty(teachers)
+    else:
+        _empty(teachers / "localiser")
+        (teachers / LOCALISER).unlink(missing_ok=True)
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != ".lock":
+            entry.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,110 @@
+"""Batches from disk: batchgenerators loads and schedules, in this process on a CPU, in several beside a GPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
+from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
+from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
+
+from reactkd_auto.cases import CaseProperties, read_case
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.plan import Plan
+from reactkd_auto.preprocessing.batch import Batch, collate
+from reactkd_auto.training.sampling import draw_epoch
+from reactkd_auto.training.schedule import Schedule
+from reactkd_auto.training.seeding import Moment
+
+LARGEST_NUMBER_OF_WORKERS = 12
+Arrays = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a stage is fed with.
+
+    Attributes:
+        cases: To draw from.
+        batch_size: Of each iteration.
+        balanced: Whether classes get equal shares of an epoch.
+        load: Makes one batch, as a dictionary of tensors, of these cases at this moment.
+    """
+
+    cases: tuple[CaseProperties, ...]
+    batch_size: int
+    balanced: bool
+    load: Callable[[list[CaseProperties], Moment], Arrays]
+
+
+class FeedLoader(SlimDataLoaderBase):
+    """Batch i of a stage is the same whichever process makes it and wherever the run was resumed.
+
+    Worker w of n makes batches first + w, first + w + n, …; batchgenerators asks the workers in turn.
+    """
+
+    def __init__(self, feed: Feed, schedule: Schedule, *, seed: int, stage: int, first: int, workers: int) -> None:
+        super().__init__(feed, feed.batch_size, workers)
+        self.schedule, self.seed, self.stage = schedule, seed, stage
+        self.first, self.made = first, 0
+        self._epoch: tuple[int, list[CaseProperties]] | None = None
+
+    def generate_train_batch(self) -> Arrays:
+        """The next batch of this worker."""
+        iteration = self.first + self.thread_id + self.made * self.number_of_threads_in_multithreaded
+        if iteration >= self.schedule.total:
+            raise StopIteration
+        self.made += 1
+        epoch, within = divmod(iteration, self.schedule.iterations)
+        begin = within * self.batch_size
+        cases = self._order(epoch)[begin : begin + self.batch_size]
+        moment = Moment(self.seed, self.stage, epoch, within, iteration / self.schedule.total)
+        arrays: Arrays = self._data.load(cases, moment)
+        return arrays
+
+    def _order(self, epoch: int) -> list[CaseProperties]:
+        if self._epoch is None or self._epoch[0] != epoch:
+            count = self.schedule.iterations * self.batch_size
+            generator = Moment(self.seed, self.stage, epoch).numpy_generator("sampling")
+            feed = self._data
+            self._epoch = epoch, draw_epoch(feed.cases, count, balanced=feed.balanced, generator=generator)
+        return self._epoch[1]
+
+
+def stream(
+    feed: Feed, schedule: Schedule, *, seed: int, stage: int, first: int, device: torch.device
+) -> Generator[Arrays, None, None]:
+    """Batches from iteration ``first`` on, as dictionaries of (on CUDA: pinned) tensors."""
+    workers = _workers() if device.type == "cuda" else 0
+    loader = FeedLoader(feed, schedule, seed=seed, stage=stage, first=first, workers=max(1, workers))
+    if not workers:
+        yield from SingleThreadedAugmenter(loader, None)
+        return
+    augmenter = MultiThreadedAugmenter(loader, None, workers, 2, pin_memory=True)
+    try:
+        yield from augmenter
+    finally:
+        augmenter._finish()
+
+
+def case_feed(folder: Path, cases: list[CaseProperties], plan: Plan, dataset: Dataset, *, balanced: bool) -> Feed:
+    """Whole preprocessed cases as `Batch` fields."""
+
+    def load(chosen: list[CaseProperties], moment: Moment) -> Arrays:
+        return vars(collate([read_case(folder, c) for c in chosen], plan, dataset))
+
+    return Feed(tuple(cases), plan.batch_size, balanced, load)
+
+
+def to_batch(arrays: Arrays, device: torch.device) -> Batch:
+    """A `Batch` on the device."""
+    return Batch(**arrays).to(device)
+
+
+def _workers() -> int:
+    return max(1, min(LARGEST_NUMBER_OF_WORKERS, len(os.sched_getaffinity(0)) - 1))

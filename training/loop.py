@@ -1,0 +1,189 @@
+"""The one training loop. Teachers, student and localiser differ in their step and their batches only."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from reactkd_auto.errors import UserError
+from reactkd_auto.training.checkpoint import TrainingState, read_state, write_state
+from reactkd_auto.training.ema import Ema
+from reactkd_auto.training.journal import Journal
+from reactkd_auto.training.schedule import Schedule, learning_rate
+from reactkd_auto.training.seeding import Moment
+from reactkd_auto.training.stop import StopRequest
+
+logger = logging.getLogger(__name__)
+
+BatchT = TypeVar("BatchT")
+BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+GRADIENT_NORM = 1.0
+
+
+class Task(Protocol[BatchT_contra]):
+    """What a stage trains and how."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Everything that is trained or saved with it; on the device, in training mode."""
+
+    def step(self, batch: BatchT_contra, moment: Moment) -> dict[str, Tensor]:
+        """Losses of one batch: scalars, among them ``loss``, the one that is minimised."""
+
+    def watch(self, average: nn.Module) -> dict[str, float]:
+        """Figures of the EMA weights on held-out cases (names begin with ``held_out_``); they select nothing."""
+
+
+@dataclass(frozen=True)
+class Job(Generic[BatchT]):
+    """One stage of one fold.
+
+    Attributes:
+        task: What is trained.
+        schedule: How long and how fast.
+        batches: Stream of batches from a given iteration (over all epochs) on.
+        folder: Where ``latest.pt``, ``metrics.csv`` and ``progress.png`` go.
+        title: What log lines call it.
+        seed, stage: Keys of its random numbers.
+        settings: Identity of the run; a state with others is not continued.
+        device: Where the task's module is.
+        watch_every: Epochs between two looks at held-out cases.
+    """
+
+    task: Task[BatchT]
+    schedule: Schedule
+    batches: Callable[[int], Generator[BatchT, None, None]]
+    folder: Path
+    title: str
+    seed: int
+    stage: int
+    settings: dict[str, object]
+    device: torch.device
+    watch_every: int = 1
+
+
+def train_stage(job: Job[BatchT], stop: StopRequest) -> nn.Module:
+    """Train, or continue, a stage to its end.
+
+    Returns:
+        The module with the EMA weights, in evaluation mode.
+
+    Raises:
+        UserError: The loss is not a finite number, or ``latest.pt`` is not of this run.
+        Interrupted: A signal came; ``latest.pt`` was written.
+    """
+    loop = _Loop(job)
+    loop.resume()
+    if loop.state.iteration < job.schedule.total:
+        loop.run(stop)
+    return loop.ema.module
+
+
+class _Loop(Generic[BatchT]):
+    def __init__(self, job: Job[BatchT]) -> None:
+        self.job = job
+        self.path = job.folder / "latest.pt"
+        self.module = job.task.module
+        self.ema = Ema(self.module, decay=job.schedule.ema_decay)
+        self.optimiser = torch.optim.AdamW(_groups(self.module, job.schedule.weight_decay), lr=0.0)
+        self.journal = Journal(job.folder, title=job.title, epochs=job.schedule.epochs)
+        self.state = TrainingState(settings=dict(job.settings))
+        self.sums: dict[str, Tensor] = {}
+        self.waited = 0.0
+
+    def resume(self) -> None:
+        state = read_state(self.path, dict(self.job.settings))
+        if state is None:
+            return
+        self.module.load_state_dict(state.model)
+        self.ema.module.load_state_dict(state.ema)
+        self.optimiser.load_state_dict(state.optimiser)
+        self.sums = {name: torch.tensor(value, device=self.job.device) for name, value in state.sums.items()}
+        self.state = state
+        if 0 < state.iteration < self.job.schedule.total:
+            logger.info(
+                "%s: continues after %d of %d iterations.", self.job.title, state.iteration, self.job.schedule.total
+            )
+
+    def run(self, stop: StopRequest) -> None:
+        schedule, began = self.job.schedule, time.perf_counter() - self.state.seconds
+        with closing(self.job.batches(self.state.iteration)) as batches:
+            while self.state.iteration < schedule.total:
+                asked = time.perf_counter()
+                batch = next(batches)
+                self.waited += time.perf_counter() - asked
+                self.iterate(batch)
+                self.state.seconds = time.perf_counter() - began
+                if self.state.iteration % schedule.iterations == 0:
+                    self.check_finite()
+                    self.finish_epoch()
+                    began = time.perf_counter()
+                elif stop.received is not None:
+                    self.save()
+                stop.check(f"after {self.state.iteration} of {schedule.total} iterations of {self.job.title}")
+
+    def iterate(self, batch: BatchT) -> None:
+        schedule, iteration = self.job.schedule, self.state.iteration
+        epoch, within = divmod(iteration, schedule.iterations)
+        moment = Moment(self.job.seed, self.job.stage, epoch, within, iteration / schedule.total)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(iteration, schedule.total, schedule.learning_rate)
+        torch.manual_seed(moment.torch_seed("network"))
+        with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=self.job.device.type == "cuda"):
+            losses = self.job.task.step(batch, moment)
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
+        if self.job.device.type == "cpu":  # elsewhere looking would wait for the device: once an epoch is enough
+            self.check_finite()
+        self.optimiser.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), GRADIENT_NORM)
+        self.optimiser.step()
+        self.ema.update(self.module, iteration)
+        self.state.iteration += 1
+
+    def check_finite(self) -> None:
+        broken = [name for name, value in self.sums.items() if not bool(torch.isfinite(value))]
+        if broken:
+            epoch = self.state.iteration // self.job.schedule.iterations + 1
+            raise UserError(
+                f"{self.job.title}, epoch {epoch}: the loss is not a finite number ({', '.join(broken)}), expected "
+                f"one; {self.path} keeps the last good state. Look for broken values in the images, or plan anew."
+            )
+
+    def finish_epoch(self) -> None:
+        state, iterations = self.state, self.job.schedule.iterations
+        epoch = state.iteration // iterations
+        row = {"epoch": float(epoch), **{n: float(v) / iterations for n, v in self.sums.items()}}
+        row["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+        row |= {"seconds": state.seconds, "waiting_seconds": self.waited}
+        if epoch % self.job.watch_every == 0 or epoch == self.job.schedule.epochs:
+            row |= self.job.task.watch(self.ema.module)
+        state.history.append(row)
+        self.sums, state.seconds, self.waited = {}, 0.0, 0.0
+        self.save()
+        self.journal.record(state.history)
+
+    def save(self) -> None:
+        self.state.model = self.module.state_dict()
+        self.state.ema = self.ema.module.state_dict()
+        self.state.optimiser = self.optimiser.state_dict()
+        self.state.sums = {name: float(value) for name, value in self.sums.items()}
+        write_state(self.path, self.state)
+
+
+def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay for matrices and kernels; none for biases, norms and tokens."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,164 @@
+"""What one call of the training is about: folders, plan, data, options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from reactkd_auto.cases import CaseProperties, finished_cases, read_properties
+from reactkd_auto.dataset import Dataset, read_dataset
+from reactkd_auto.device import choose_device
+from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import content_hash
+from reactkd_auto.model_folder import ModelFolder
+from reactkd_auto.plan import Plan, read_plan
+from reactkd_auto.splits import Splits, read_splits
+from reactkd_auto.training.preset import Preset
+from reactkd_auto.training.schedule import Schedule
+from reactkd_auto.workspace import Workspace
+
+TeacherMode = Literal["in_sample"]
+TEACHER_CONFIG = "auto"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that the stages of every fold share.
+
+    Attributes:
+        preprocessed: ``preprocessed/Dataset001_NAME``.
+        results: ``results/Dataset001_NAME/PLAN``.
+        plan, dataset, splits, preset: Documents.
+        cases: Properties of all preprocessed cases, by name.
+        device, seed: As chosen.
+        epochs, iterations: The user's, or None for the plan's.
+        quiet: No progress bars.
+    """
+
+    preprocessed: Path
+    results: Path
+    plan: Plan
+    dataset: Dataset
+    splits: Splits
+    preset: Preset
+    cases: dict[str, CaseProperties]
+    device: torch.device
+    seed: int
+    epochs: int | None
+    iterations: int | None
+    quiet: bool
+
+    @property
+    def case_folder(self) -> Path:
+        """Where the preprocessed arrays lie."""
+        return cases_folder(self.preprocessed, self.plan.name)
+
+    @property
+    def model(self) -> ModelFolder:
+        """The model folder that this run fills."""
+        return ModelFolder(self.results / f"{self.preset.name}_seed{self.seed}")
+
+    def teachers_folder(self, fold: int) -> Path:
+        """Teachers that never saw this fold, shared by all presets."""
+        return self.results / "teachers" / f"{TEACHER_CONFIG}_seed{self.seed}" / f"without_{fold}"
+
+    def training_cases(self, fold: int) -> list[CaseProperties]:
+        """Cases of all other folds."""
+        return [self.cases[c] for c in self.splits.training_cases(fold)]
+
+    def held_out_cases(self, fold: int) -> list[CaseProperties]:
+        """Cases that this fold keeps apart, graded or not."""
+        return [self.cases[c] for c in self.splits.held_out_cases(fold)]
+
+    def schedule(self, stage: Literal["teachers", "student"]) -> Schedule:
+        """Planned length, or the user's."""
+        t = self.plan.training
+        planned = t.teacher_epochs if stage == "teachers" else t.student_epochs
+        decay = t.weight_decay * (self.preset.weight_decay_factor if stage == "student" else 1.0)
+        epochs, iterations = self.epochs or planned, self.iterations or t.iterations_per_epoch
+        return Schedule(epochs, iterations, t.learning_rate, decay, t.ema_decay)
+
+    def settings(self, stage: Literal["teachers", "student"]) -> dict[str, Any]:
+        """What a stage's result depends on; with other settings it is another result."""
+        schedule, preset = self.schedule(stage), self.preset
+        recipe: Any = preset
+        if stage == "teachers":
+            recipe = (
+                preset.classification,
+                preset.dose_consistency,
+                preset.modality_dropout,
+                preset.modality_dropout_warmup,
+            )
+        return {
+            "plan": self.plan.hash,
+            "seed": self.seed,
+            "epochs": schedule.epochs,
+            "iterations per epoch": schedule.iterations,
+            "recipe": content_hash(recipe),
+        }
+
+
+def open_run(
+    workspace: Workspace,
+    *,
+    dataset: str | None,
+    plan: str,
+    preset: Preset,
+    device: str,
+    seed: int,
+    epochs: int | None,
+    iterations: int | None,
+    quiet: bool,
+) -> Run:
+    """Find and read everything that training needs.
+
+    Raises:
+        UserError: Dataset not planned yet, cases missing, folds not those of the plan, an option out of range.
+    """
+    for name, value in (("--epochs", epochs), ("--iterations", iterations)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} {value}: expected at least 1.")
+    if seed < 0:
+        raise UserError(f"--seed {seed}: expected 0 or more.")
+    folder = workspace.find_dataset(dataset)
+    preprocessed = workspace.preprocessed(folder)
+    path = preprocessed / ("plan.json" if plan == "auto" else f"{plan}.json")
+    if not path.exists():
+        raise UserError(f"{path}: file not found, expected a plan; run reactkd_plan_and_preprocess first.")
+    document = read_plan(path)
+    data, splits = read_dataset(preprocessed), read_splits(preprocessed)
+    if splits.hash != document.splits_hash:
+        raise UserError(f"{preprocessed / 'splits.json'}: not the folds of {path.name}, expected those; plan again.")
+    preset.channels(data)
+    return Run(
+        preprocessed=preprocessed,
+        results=workspace.results(folder, document.name),
+        plan=document,
+        dataset=data,
+        splits=splits,
+        preset=preset,
+        cases=_read_cases(cases_folder(preprocessed, document.name), splits),
+        device=choose_device(device),
+        seed=seed,
+        epochs=epochs,
+        iterations=iterations,
+        quiet=quiet,
+    )
+
+
+def cases_folder(preprocessed: Path, plan: str) -> Path:
+    """Folder of the cases preprocessed by a plan."""
+    return preprocessed / ("cases" if plan == "auto" else f"cases_{plan}")
+
+
+def _read_cases(folder: Path, splits: Splits) -> dict[str, CaseProperties]:
+    finished = set(finished_cases(folder))
+    if missing := sorted(set(splits.assignment) - finished):
+        raise UserError(
+            f"{folder}: {len(missing)} cases are not preprocessed (first {missing[0]}), expected all "
+            f"{len(splits.assignment)}; run reactkd_plan_and_preprocess again, it continues."
+        )
+    return {case: read_properties(folder, case) for case in sorted(splits.assignment)}

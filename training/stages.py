@@ -1,0 +1,157 @@
+"""The training stages of a fold, in the plan's fixed order."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from reactkd_auto.jsonio import atomic_path, read_json, to_plain, write_json
+from reactkd_auto.networks import describe, save_weights
+from reactkd_auto.plan import STAGES
+from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
+from reactkd_auto.training.checkpoint import check_settings
+from reactkd_auto.training.loader import Feed, case_feed, stream
+from reactkd_auto.training.lock import locked
+from reactkd_auto.training.loop import Job, Task, train_stage
+from reactkd_auto.training.run import Run
+from reactkd_auto.training.schedule import Schedule
+from reactkd_auto.training.seeding import stage_number
+from reactkd_auto.training.stop import StopRequest
+from reactkd_auto.training.watch import watch_every, watched_cases
+
+logger = logging.getLogger(__name__)
+
+
+def run_stages(run: Run, fold: int, stop: StopRequest) -> None:
+    """All stages of one fold; what is finished already is left alone."""
+    for stage in STAGES:
+        if stage in RUNNERS:
+            RUNNERS[stage](run, fold, stop)
+            stop.check(f"after stage {stage} of fold {fold}")
+
+
+def train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
+    """Localiser and, where the preset distils, the dual teachers of a fold."""
+    folder = run.teachers_folder(fold)
+    with locked(folder):
+        if run.plan.localiser.enabled:
+            _train_localiser(run, fold, stop)
+        if run.preset.distil:
+            _train_teachers(run, fold, stop)
+
+
+def train_student(run: Run, fold: int, stop: StopRequest) -> None:
+    """The student of a fold; its weights are written last, so that they mean a finished fold."""
+    folder = run.model.fold(fold)
+    begin(folder, run.settings("student"))
+    teachers = teachers_stage.load_teachers(run, fold) if run.preset.distil else None
+    task = student_stage.new_task(run, fold, teachers, watched_cases(run.held_out_cases(fold)))
+    tell_size(folder, "student", task.module.student, run)
+    cases = [c for c in run.training_cases(fold) if run.preset.distil or c.label is not None]
+    feed = case_feed(run.case_folder, cases, run.plan, run.dataset, balanced=_balanced(run))
+    average = _train(run, fold, "student", task, feed, schedule=run.schedule("student"), folder=folder, stop=stop)
+    assert isinstance(average, student_stage.Pupil)
+    localiser = run.teachers_folder(fold) / localiser_stage.WEIGHTS
+    if run.plan.localiser.enabled and localiser.exists():
+        with atomic_path(run.model.localiser_weights(fold)) as temporary:
+            shutil.copyfile(localiser, temporary)
+    save_weights(run.model.student_weights(fold), average.student)
+
+
+RUNNERS: dict[str, Callable[[Run, int, StopRequest], None]] = {
+    "dual_teacher_training": train_teachers,
+    "region_graph_distillation": train_student,
+}
+"""The plan's stages that belong to training."""
+
+
+def _train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
+    folder = run.teachers_folder(fold)
+    begin(folder, run.settings("teachers"))
+    if (folder / teachers_stage.WEIGHTS).exists():
+        logger.info("fold %d: its teachers are trained already (%s).", fold, folder)
+        return
+    if not run.plan.structure_function_teacher:
+        logger.info("fold %d: no privileged channel, the structure-function teacher is off.", fold)
+    if not run.plan.dose.enabled:
+        logger.info("fold %d: dose degradation is off, the CT teacher sees full dose only.", fold)
+    task = teachers_stage.new_task(run, fold, watched_cases(run.held_out_cases(fold)))
+    tell_size(folder, "teachers", task.module, run)
+    graded = [c for c in run.training_cases(fold) if c.label is not None]
+    feed = case_feed(run.case_folder, graded, run.plan, run.dataset, balanced=_balanced(run))
+    average = _train(run, fold, "teachers", task, feed, schedule=run.schedule("teachers"), folder=folder, stop=stop)
+    save_weights(folder / teachers_stage.WEIGHTS, average)
+
+
+def _train_localiser(run: Run, fold: int, stop: StopRequest) -> None:
+    weights, folder = run.teachers_folder(fold) / localiser_stage.WEIGHTS, run.teachers_folder(fold) / "localiser"
+    schedule = localiser_stage.localiser_schedule(run.schedule("teachers"))
+    settings = {"plan": run.plan.hash, "seed": run.seed, "epochs": schedule.epochs, "iterations": schedule.iterations}
+    if weights.exists():  # of whatever length: it finds regions, it does not compete
+        check_settings(folder, read_json(folder / "settings.json"), settings, only=("plan", "seed"))
+        return
+    if (folder / "settings.json").exists() and read_json(folder / "settings.json") != settings:
+        shutil.rmtree(folder)
+    begin(folder, settings)
+    cases = localiser_stage.with_regions(run.case_folder, run.dataset, run.training_cases(fold))
+    if not cases:
+        logger.warning("fold %d: no training case has a coarse region map, so there is no localiser.", fold)
+        return
+    task = localiser_stage.new_task(run, run.held_out_cases(fold))
+    tell_size(folder, "localiser", task.module, run)
+    feed = localiser_stage.localiser_feed(run.case_folder, cases, run.plan, run.dataset)
+    average = _train(run, fold, "localiser", task, feed, schedule=schedule, folder=folder, stop=stop)
+    save_weights(weights, average)
+
+
+def _train(
+    run: Run, fold: int, stage: str, task: Task[Any], feed: Feed, *, schedule: Schedule, folder: Path, stop: StopRequest
+) -> nn.Module:
+    """Run the loop on a stage; returns the module with its EMA weights."""
+    number = stage_number(stage, fold)
+    job = Job(
+        task=task,
+        schedule=schedule,
+        batches=lambda first: stream(feed, schedule, seed=run.seed, stage=number, first=first, device=run.device),
+        folder=folder,
+        title=f"fold {fold}, {stage}" + (f" ({run.preset.name})" if stage == "student" else ""),
+        seed=run.seed,
+        stage=number,
+        settings=read_json(folder / "settings.json"),
+        device=run.device,
+        watch_every=watch_every(schedule.epochs),
+    )
+    return train_stage(job, stop)
+
+
+def _balanced(run: Run) -> bool:
+    return run.plan.class_balance == "balanced_sampling"
+
+
+def begin(folder: Path, settings: dict[str, Any]) -> None:
+    """Note what a folder's training was begun with, or refuse to mix it with something else.
+
+    Raises:
+        UserError: The folder holds a training with other settings.
+    """
+    path = folder / "settings.json"
+    if path.exists():
+        check_settings(folder, read_json(path), json.loads(json.dumps(to_plain(settings))))
+    else:
+        write_json(path, settings)
+
+
+def tell_size(folder: Path, name: str, network: nn.Module, run: Run) -> None:
+    """Log and store parameters and FLOPs of a network in the folder's ``networks.json``."""
+    path = folder / "networks.json"
+    size = describe(network, run.plan, run.dataset)
+    logger.info(
+        "%s: %.2f million parameters, %.2f GFLOP a sample.", name, size["parameters"] / 1e6, size["flops"] / 1e9
+    )
+    write_json(path, {**(read_json(path) if path.exists() else {}), name: size})

@@ -1,0 +1,149 @@
+"""Stage ``dual_teacher_training``: structure-function teacher and dose teacher, trained together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from reactkd_auto.cases import CaseProperties
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.networks import GraphInputs, Outputs, Teachers, build_teachers, load_weights
+from reactkd_auto.plan import Plan
+from reactkd_auto.training.augment import Views
+from reactkd_auto.training.classification import LabelLoss, label_loss
+from reactkd_auto.training.loader import Arrays
+from reactkd_auto.training.losses import dose_consistency
+from reactkd_auto.training.modality_dropout import hide_channels, hiding_probability
+from reactkd_auto.training.preset import Preset
+from reactkd_auto.training.run import Run
+from reactkd_auto.training.seeding import Moment
+from reactkd_auto.training.views import any_privileged, held_out_batches, plain_views, regions_of, training_views
+from reactkd_auto.training.watch import auc
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = "teachers.safetensors"
+TeacherAnswers = dict[str, dict[str, list[float]]]
+
+
+class TeacherTask:
+    """Losses of one step (see `loop.Task`): labels on every teacher's own logits, and consistency between doses.
+
+    Patients' labels suffice for the lesion nodes too: logits contain the attention-weighted node logits.
+    """
+
+    def __init__(
+        self,
+        teachers: Teachers,
+        *,
+        plan: Plan,
+        dataset: Dataset,
+        preset: Preset,
+        label_loss: LabelLoss,
+        case_folder: Path,
+        watched: Sequence[CaseProperties],
+        device: torch.device,
+    ) -> None:
+        self.module = teachers
+        self.plan, self.dataset, self.preset = plan, dataset, preset
+        self.label_loss, self.case_folder, self.watched, self.device = label_loss, case_folder, watched, device
+        self.consistent = plan.dose.enabled and preset.dose_consistency > 0
+
+    def step(self, arrays: Arrays, moment: Moment) -> dict[str, Tensor]:
+        """Losses of one batch."""
+        views, graph, generator = training_views(
+            arrays,
+            moment,
+            plan=self.plan,
+            dataset=self.dataset,
+            device=self.device,
+            doses=2 if self.consistent else 1,
+        )
+        preset = self.preset
+        probability = hiding_probability(
+            moment.progress, limit=preset.modality_dropout, warmup=preset.modality_dropout_warmup
+        )
+        present = hide_channels(views.present, probability, generator)
+        answers = self.module(views.image, views.doses[:, :1], present, views.valid, graph)
+        losses = {"fused": self.label_loss(answers.fused.logits, views.label)}
+        if answers.structure is not None:
+            seen = torch.where(any_privileged(present), views.label, -1)
+            losses["structure"] = self.label_loss(answers.structure.logits, seen)
+            losses["dose"] = self.label_loss(answers.dose.logits, views.label)
+        if self.consistent:
+            higher = self._at_higher_dose(views, graph)
+            losses["consistency"] = dose_consistency(answers.dose.logits, higher.logits)
+        weights = {"consistency": preset.dose_consistency}
+        total = torch.stack([weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
+        return {"loss": total, **losses}
+
+    def watch(self, average: torch.nn.Module) -> dict[str, float]:
+        """Held-out AUC of the fused teacher, and of the dose teacher, which sees the CT alone."""
+        assert isinstance(average, Teachers)
+        answers = teacher_answers(
+            average, self.watched, plan=self.plan, dataset=self.dataset, folder=self.case_folder, device=self.device
+        )
+        areas = {f"held_out_auc_{name}": auc(self.watched, rows) for name, rows in answers.items()}
+        return {name: area for name, area in areas.items() if area is not None}
+
+    @torch.no_grad()
+    def _at_higher_dose(self, views: Views, graph: GraphInputs) -> Outputs:
+        return dose_branch(self.module, views.doses[:, 1:2], graph)
+
+
+def dose_branch(teachers: Teachers, base_dose: Tensor, graph: GraphInputs) -> Outputs:
+    """The dose teacher alone, without the cost of the other branches."""
+    maps = teachers.dose(base_dose)
+    attended = [teachers.cbam(m, weight) for m, weight in zip(maps, graph.weights, strict=True)]
+    outputs: Outputs = teachers.readouts["dose"]([a[0] for a in attended], tuple(a[1] for a in attended), graph)
+    return outputs
+
+
+def new_task(run: Run, fold: int, watched: Sequence[CaseProperties]) -> TeacherTask:
+    """Fresh teachers for a fold."""
+    gpu = run.device.type == "cuda"
+    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=gpu).to(run.device)
+    return TeacherTask(
+        teachers,
+        plan=run.plan,
+        dataset=run.dataset,
+        preset=run.preset,
+        label_loss=label_loss(run.preset, run.plan, run.dataset, run.training_cases(fold), run.device),
+        case_folder=run.case_folder,
+        watched=watched,
+        device=run.device,
+    )
+
+
+def load_teachers(run: Run, fold: int) -> Teachers:
+    """The finished teachers of a fold: EMA weights, in evaluation mode, without gradients."""
+    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=run.device.type == "cuda")
+    load_weights(run.teachers_folder(fold) / WEIGHTS, teachers)
+    return teachers.to(run.device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def teacher_answers(
+    teachers: Teachers,
+    cases: Sequence[CaseProperties],
+    *,
+    plan: Plan,
+    dataset: Dataset,
+    folder: Path,
+    device: torch.device,
+) -> TeacherAnswers:
+    """Class probabilities of each case by ``fused`` (all its channels) and, where that differs, ``dose`` (CT alone)."""
+    answers: TeacherAnswers = {}
+    for names, batch in held_out_batches(folder, cases, plan=plan, dataset=dataset, device=device):
+        views = plain_views(batch, plan=plan, dataset=dataset)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+            out = teachers(views.image, views.doses, views.present, views.valid, regions_of(views, plan, dataset))
+        heads = {"fused": out.fused, **({"dose": out.dose} if out.structure is not None else {})}
+        for head, output in heads.items():
+            rows = output.logits.double().softmax(1).tolist()
+            answers.setdefault(head, {}).update(zip(names, rows, strict=True))
+    return answers

@@ -1,0 +1,108 @@
+"""How good a fold's models are on the cases that it kept apart, and all folds together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from reactkd_auto.cases import CaseProperties
+from reactkd_auto.dataset import LabelledCase, write_labels
+from reactkd_auto.evaluation.run import evaluate
+from reactkd_auto.evaluation.sample import CLASSIFIED
+from reactkd_auto.jsonio import write_json, write_text
+from reactkd_auto.networks import load_weights
+from reactkd_auto.training import student_stage, teachers_stage
+from reactkd_auto.training.run import Run
+
+logger = logging.getLogger(__name__)
+
+PREDICTIONS, LABELS = "predictions.csv", "labels.csv"
+TEACHERS = {"fused": "teacher", "dose": "dose_teacher"}
+"""Teachers' heads and the names of their tables: ``teacher_predictions.csv``, evaluated in ``teacher/``."""
+
+
+def validate_fold(run: Run, fold: int) -> None:
+    """Predict and evaluate a finished fold's held-out cases: ``fold_F/validation``. ``predictions.csv`` comes last."""
+    folder, cases = run.model.fold(fold) / "validation", run.held_out_cases(fold)
+    if (folder / PREDICTIONS).exists() or not cases:
+        return
+    write_labels(folder / LABELS, _labelled(cases), run.dataset.classes)
+    if run.preset.distil:
+        teachers = teachers_stage.load_teachers(run, fold)
+        heads = teachers_stage.teacher_answers(
+            teachers, cases, plan=run.plan, dataset=run.dataset, folder=run.case_folder, device=run.device
+        )
+        for head, answers in heads.items():
+            path = folder / f"{TEACHERS[head]}_predictions.csv"
+            _write_predictions(path, answers, fold, run.dataset.classes)
+            _evaluate(run, path, folder / TEACHERS[head], f"fold {fold}, {TEACHERS[head].replace('_', ' ')}")
+    student = student_stage.new_student(run)
+    load_weights(run.model.student_weights(fold), student)
+    answers = student_stage.student_answers(
+        student.eval(),
+        cases,
+        plan=run.plan,
+        dataset=run.dataset,
+        channels=run.preset.channels(run.dataset),
+        folder=run.case_folder,
+        device=run.device,
+        flips=True,
+    )
+    temporary = folder / "student_predictions.csv"
+    _write_predictions(temporary, answers, fold, run.dataset.classes)
+    _evaluate(run, temporary, folder, f"fold {fold}, student")
+    temporary.replace(folder / PREDICTIONS)
+
+
+def cross_validate(run: Run) -> None:
+    """Pool the held-out predictions of all finished folds, from two on: ``cross_validation``."""
+    folds = [f for f in run.model.finished_folds() if (_validation(run, f) / PREDICTIONS).exists()]
+    if len(folds) < 2:
+        return
+    folder = run.model.path / "cross_validation"
+    cases = [c for fold in folds for c in run.held_out_cases(fold)]
+    write_labels(folder / LABELS, _labelled(cases), run.dataset.classes)
+    write_json(folder / "folds.json", {"finished": folds, "of": run.plan.folds})
+    what = f"{len(folds)} of {run.plan.folds} folds"
+    for name in (*TEACHERS.values(), ""):
+        table = f"{name}_{PREDICTIONS}" if name else PREDICTIONS
+        parts = [_validation(run, f) / table for f in folds]
+        if all(p.exists() for p in parts):
+            _pool(parts, folder / table)
+            _evaluate(run, folder / table, folder / name, f"{what}, {name.replace('_', ' ') or 'student'}")
+
+
+def _validation(run: Run, fold: int) -> Path:
+    return run.model.fold(fold) / "validation"
+
+
+def _evaluate(run: Run, predictions: Path, output: Path, what: str) -> None:
+    labels = output if (output / LABELS).exists() else output.parent
+    rows = (labels / LABELS).read_text(encoding="utf-8").splitlines()[1:]
+    if all(row.endswith(",") for row in rows):
+        logger.info("%s: no held-out case is graded, so there is nothing to evaluate.", what)
+        return
+    logger.info("%s, held out:", what)
+    evaluate(predictions, labels / LABELS, output, dataset_json=run.model.path / "dataset.json", seed=run.seed)
+
+
+def _write_predictions(path: Path, answers: dict[str, list[float]], fold: int, classes: Sequence[str]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case", "fold", "status", "predicted_class", *(f"p_{c}" for c in classes), "reason"])
+    for case, row in answers.items():
+        best = classes[max(range(len(row)), key=row.__getitem__)]
+        writer.writerow([case, fold, CLASSIFIED, best, *(f"{p:.6f}" for p in row), ""])
+    write_text(path, text.getvalue())
+
+
+def _pool(parts: Sequence[Path], path: Path) -> None:
+    lines = [part.read_text(encoding="utf-8").splitlines() for part in parts]
+    write_text(path, "\n".join([lines[0][0], *(row for rows in lines for row in rows[1:])]) + "\n")
+
+
+def _labelled(cases: Sequence[CaseProperties]) -> list[LabelledCase]:
+    return [LabelledCase(c.case, c.patient, c.label) for c in cases]
