@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +23,7 @@ from reactkd_auto.inference.region_table import most_important, region_rows
 from reactkd_auto.inference.results import CaseResult, RegionSource, normalised_entropy
 from reactkd_auto.preprocessing import preprocess_case
 from reactkd_auto.preprocessing.batch import centre_window, collate
-from reactkd_auto.regions.slots import Slot, node_slots
-
-logger = logging.getLogger(__name__)
+from reactkd_auto.regions.slots import node_slots
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,15 @@ class _Regions:
     image: sitk.Image | None
     source: RegionSource
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What a picture shows, each in its own geometry."""
+
+    image: sitk.Image
+    regions: sitk.Image | None
+    explanation: sitk.Image
 
 
 def predict_case(
@@ -63,13 +69,10 @@ def predict_case(
         raw, plan=model.plan, dataset=model.dataset, patient=case.case, label=None, noise_seed=None
     )
     window = centre_window(model.plan)
-    ensemble = run_ensemble(
-        model, collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device), flips=flips
-    )
+    batch = collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device)
+    ensemble = run_ensemble(model, batch, flips=flips)
     explained = explain(ensemble, prepared, window) if explanation else None
-    rows = region_rows(
-        prepared, node_slots(model.plan.graph, model.dataset), ensemble, explained, model.dataset.classes
-    )
+    slots = node_slots(model.plan.graph, model.dataset)
     result = CaseResult(
         key=key,
         case=case.case,
@@ -80,14 +83,15 @@ def predict_case(
         entropy=normalised_entropy(ensemble.probabilities.tolist()),
         members=len(ensemble.members),
         regions_from=regions.source,
-        regions=rows,
+        regions=region_rows(prepared, slots, ensemble, explained, model.dataset.classes),
         warnings=_warnings(prepared, explained),
         explained=explained is not None,
         picture=explained is not None,
     )
     if explained is not None:
         painted = write_explanation(output, prepared, explained, regions.image, read.own)
-        _draw(output, result, read, regions, prepared, painted, model)
+        layers = _Layers(read.raw.images[0], regions.image, painted)
+        _draw(Path(output) / "pictures" / f"{case.case}.png", result, prepared, layers, model)
     return result
 
 
@@ -127,36 +131,25 @@ def _warnings(case: PreprocessedCase, explanation: Explanation | None) -> tuple[
     return tuple(warnings)
 
 
-def _draw(
-    output: Path,
-    result: CaseResult,
-    read: ReadCase,
-    regions: _Regions,
-    case: PreprocessedCase,
-    painted: sitk.Image,
-    model: LoadedModel,
-) -> None:
+def _draw(path: Path, result: CaseResult, case: PreprocessedCase, layers: _Layers, model: LoadedModel) -> None:
     slots = {slot.name: slot for slot in node_slots(model.plan.graph, model.dataset)}
     shown = most_important(result.regions)
-    mask = np.zeros(case.nodes.shape[1:], bool) if shown is None else _node_mask(case, slots[shown.node])
-    size = case.nodes.shape[1:]
-    centre = nearest_inside(mask) if mask.any() else tuple(n // 2 for n in size)
-    layers = display_case(
-        read.raw.images[0],
-        regions.image,
-        painted,
+    z, y, x = case.nodes.shape[1:]
+    centre = (z // 2, y // 2, x // 2)
+    if shown is not None:
+        slot = slots[shown.node]
+        mask = case.nodes[slot.layer] == slot.index + 1
+        centre = nearest_inside(mask) if mask.any() else centre
+    display = display_case(
+        layers.image,
+        layers.regions,
+        layers.explanation,
         dataset=model.dataset,
         properties=case.properties,
-        grid_size=size,
+        grid_size=(z, y, x),
         centre_voxel=centre,
     )
     assert result.probabilities is not None
-    title = (
-        f"{result.case}: {result.predicted_class}, p = {max(result.probabilities):.2f} ± {result.uncertainty_std:.2f}"
-    )
-    subtitle = "planes through the middle" if shown is None else f"planes through {shown.node}"
-    draw_case(Path(output) / "pictures" / f"{result.case}.png", layers, title=title, subtitle=subtitle)
-
-
-def _node_mask(case: PreprocessedCase, slot: Slot) -> np.ndarray:
-    return np.asarray(case.nodes[slot.layer] == slot.index + 1)
+    probability = f"p = {max(result.probabilities):.2f} ± {result.uncertainty_std:.2f}"
+    subtitle = f"planes through {'the middle' if shown is None else shown.node}"
+    draw_case(path, display, title=f"{result.case}: {result.predicted_class}, {probability}", subtitle=subtitle)

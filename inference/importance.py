@@ -44,6 +44,7 @@ class ReadoutState:
         geometry: float [B, N, 6].
         edges: float [B, N, N].
         deepest: The map that feeds GAP, [B, E, z, y, x].
+        average: GAP's input, [B, E], its mean over measured voxels.
     """
 
     features: Tensor
@@ -52,6 +53,7 @@ class ReadoutState:
     geometry: Tensor
     edges: Tensor
     deepest: Tensor
+    average: Tensor
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def recorded(student: Student) -> Iterator[list[Pass]]:
             geometry=graph.geometry,
             edges=graph.edges,
             deepest=maps[-1].detach(),
+            average=masked_average(maps[-1].detach(), graph.weights[-1])[:, 0],
         )
         passes.append(Pass(state, outputs))
 
@@ -141,11 +144,16 @@ def graph_score(readout: RegionReadout, state: ReadoutState, features: Tensor, t
 def class_activation(readout: RegionReadout, state: ReadoutState, target: int) -> Tensor:
     """Class activation map of the image's part of the score (Zhou et al., CVPR 2016, eq. 2): [B, z, y, x], signed.
 
-    The explanation of a model without regions. The weights are class c's less the mean of all classes.
+    The explanation of a model without regions. The weights are class c's less the mean of all classes. The layer
+    normalisation before them is linear once its standard deviation is held at that of the averaged features, and so the
+    map's mean over measured voxels is the image's part of the score, but for the biases.
     """
-    weight = readout.gap.weight.detach()
-    direction = weight[target] - weight.mean(dim=0)
-    return torch.einsum("e,bezyx->bzyx", direction, state.deepest.float())
+    norm, linear = readout.gap
+    weight = linear.weight.detach()
+    direction = (weight[target] - weight.mean(dim=0)) * norm.weight.detach()
+    direction = direction - direction.mean()  # layer normalisation takes each voxel's mean over features off
+    deviation = torch.sqrt(state.average.var(dim=1, correction=0) + norm.eps)
+    return torch.einsum("e,bezyx->bzyx", direction, state.deepest.float()) / deviation[:, None, None, None]
 
 
 def shares(importance: NDArray[np.float64]) -> NDArray[np.float64]:

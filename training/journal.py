@@ -44,12 +44,14 @@ class Journal:
 
     def _line(self, history: Sequence[dict[str, float]]) -> str:
         row = history[-1]
-        parts = ", ".join(f"{k} {row[k]:.3f}" for k in _loss_names(history) if k in row and k != "loss")
-        watched = "".join(f", held-out {k.removeprefix(WATCHED)} {row[k]:.3f}" for k in _watched_names([row]))
+        parts = ", ".join(
+            f"{k.replace('_', ' ')} {row[k]:.3f}" for k in _loss_names(history) if k in row and k != "loss"
+        )
+        watched = "".join(f", held-out {_label(k)} {row[k]:.3f}" for k in _watched_names([row]))
         left = (self.epochs - len(history)) * sum(r["seconds"] for r in history) / len(history)
         return (
-            f"{self.title}, epoch {len(history)}/{self.epochs}: loss {row['loss']:.4f} ({parts}){watched}, "
-            f"lr {row['learning_rate']:.2e}, {row['seconds']:.1f} s, {_duration(left)} left"
+            f"{self.title}, epoch {len(history)}/{self.epochs}: loss {row['loss']:.4f}{f' ({parts})' if parts else ''}"
+            f"{watched}, lr {row['learning_rate']:.2e}, {row['seconds']:.1f} s, {_duration(left)} left"
         )
 
 
@@ -79,9 +81,10 @@ def _curves(axis: Any, history: Sequence[dict[str, float]], names: Sequence[str]
     for name in names:
         rows = [r for r in history if name in r and math.isfinite(r[name])]
         marker = "o" if len(rows) < 30 else None
-        label = name.removeprefix(WATCHED).replace("_", " ")
         width = 2.2 if name == "loss" else 1.3
-        axis.plot([r["epoch"] for r in rows], [r[name] for r in rows], marker=marker, ms=3, lw=width, label=label)
+        axis.plot(
+            [r["epoch"] for r in rows], [r[name] for r in rows], marker=marker, ms=3, lw=width, label=_label(name)
+        )
     if len(names) > 1 or any(n.startswith(WATCHED) for n in names):
         axis.legend(fontsize=8)
     if names and all(n.startswith(WATCHED) for n in names):
@@ -89,6 +92,10 @@ def _curves(axis: Any, history: Sequence[dict[str, float]], names: Sequence[str]
         axis.axhline(0.5, color="0.6", lw=0.8, ls="--")
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.25)
+
+
+def _label(name: str) -> str:
+    return name.removeprefix(WATCHED).replace("_", " ").replace("auc", "AUC")
 
 
 def _names(history: Sequence[dict[str, float]]) -> list[str]:

@@ -10,13 +10,13 @@ import numpy as np
 from reactkd_auto.errors import UserError
 from reactkd_auto.plan import Triple, TripleMm
 from reactkd_auto.planning.cohort import OUTLIER_FACTOR, Cohort
-from reactkd_auto.planning.rules.hardware import Hardware
+from reactkd_auto.planning.rules.hardware import Budget, Hardware
 from reactkd_auto.planning.rules.lesions import typical_diameter
 from reactkd_auto.planning.rules.topology import encoder_strides, stem_stride, stride_product
 from reactkd_auto.planning.triples import millimetres, triple, triple_mm
 
-MARGIN_MM = 10.0
-"""Tissue kept round the regions on each side: the widest ring."""
+MARGIN_SHARE, MARGIN_MM = 0.1, (5.0, 10.0)
+"""Tissue kept round the regions on each side, as a share of their largest extent and within the widths of rings."""
 SMALLEST_PATCH = 8
 ANISOTROPIC = 3.0
 STEP = 1.02
@@ -52,10 +52,10 @@ def wanted_extent(cohort: Cohort) -> tuple[TripleMm, str]:
     """What the patch must cover, in mm."""
     if not cohort.has_regions:
         return cohort.extent_mm, f"the largest image, {millimetres(cohort.extent_mm, 0)} mm"
-    z, y, x = (e + 2 * MARGIN_MM for e in cohort.extent_mm)
-    return (z, y, x), (
+    margin = min(max(MARGIN_SHARE * max(cohort.extent_mm), MARGIN_MM[0]), MARGIN_MM[1])
+    return triple_mm(e + 2 * margin for e in cohort.extent_mm), (
         f"the largest regions, {millimetres(cohort.extent_mm, 0)} mm (beyond {OUTLIER_FACTOR:g} times the 95th "
-        f"percentile apart), with {MARGIN_MM:g} mm of margin on each side"
+        f"percentile apart), with {margin:.0f} mm of margin on each side"
     )
 
 
@@ -74,7 +74,7 @@ def grid_at(cohort: Cohort, hardware: Hardware, spacing: TripleMm, patch: Triple
 def plan_grid(
     cohort: Cohort,
     hardware: Hardware,
-    budget: tuple[int, str],
+    budget: Budget,
     *,
     spacing: TripleMm | None = None,
     patch: Triple | None = None,
@@ -93,12 +93,12 @@ def plan_grid(
     extent, covering = wanted_extent(cohort)
     grid = grid_at(cohort, hardware, spacing or target, patch)
     floor = min(grid.spacing_mm)
-    while spacing is None and not _fits(grid, extent, budget[0], patch):
+    while spacing is None and not _fits(grid, extent, budget, patch):
         floor *= STEP
         grid = grid_at(cohort, hardware, triple_mm(max(s, floor) for s in target), patch)
     if grid.spacing_mm != (spacing or target):
         why += f"; coarsened to at least {floor:.2f} mm so that the patch covers {covering}: "
-        why += "the patch size was chosen by the user" if patch else budget[1]
+        why += "the patch size was chosen by the user" if patch else budget.reason
     reasons = {"spacing_mm": why, "patch_size": f"covers {covering}; {_patch_reason(grid, budget)}"}
     if spacing:
         reasons["spacing_mm"] = "chosen by the user"
@@ -107,14 +107,18 @@ def plan_grid(
     return grid, reasons
 
 
-def _patch_reason(grid: Grid, budget: tuple[int, str]) -> str:
+def _patch_reason(grid: Grid, budget: Budget) -> str:
     product = " × ".join(map(str, stride_product(grid.strides)))
     voxels = math.prod(grid.patch_size)
-    over = f", fewer than its {voxels}: expect it to be slow or to need more memory" if voxels > budget[0] else ""
-    return f"rounded up to multiples of the network's strides, {product}; {budget[1]}{over}"
+    over = (
+        f", fewer than its {voxels}: expect it to be slow or to need more memory"
+        if not budget.affords(grid.patch_size, grid.strides[0])
+        else ""
+    )
+    return f"rounded up to multiples of the network's strides, {product}; {budget.reason}{over}"
 
 
-def _fits(grid: Grid, extent: TripleMm, budget: int, patch: Triple | None) -> bool:
+def _fits(grid: Grid, extent: TripleMm, budget: Budget, patch: Triple | None) -> bool:
     if patch is None:
-        return math.prod(grid.patch_size) <= budget
+        return budget.affords(grid.patch_size, grid.strides[0])
     return all(n * s >= e - 1e-6 for n, s, e in zip(patch, grid.spacing_mm, extent, strict=True))

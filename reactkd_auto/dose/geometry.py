@@ -8,6 +8,7 @@ pixel's footprint) carries per-ray quantities back to the image.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -63,7 +64,7 @@ class Canvas:
         inside the assumed ellipse, air elsewhere.
         """
         mu = (torch.nan_to_num(hu.float(), nan=-1000.0, posinf=30000.0, neginf=-1000.0) * 0.001 + 1).clamp(0, 31)
-        down_y, down_x = (self._averaging(i).to(mu) for i in (0, 1))
+        down_y, down_x = (self.averaging(i).to(mu) for i in (0, 1))
         coarse = down_y @ mu @ down_x.T
         if self.ellipse is not None:
             covered = down_y.sum(1)[:, None] * down_x.sum(1)[None]
@@ -80,8 +81,8 @@ class Canvas:
         up_y, up_x = (self._interpolation(i).to(coarse) for i in (0, 1))
         return up_y @ coarse @ up_x.T
 
-    def _averaging(self, axis: int) -> torch.Tensor:
-        """(GRID, n): share of each coarse pixel that each image pixel covers."""
+    def averaging(self, axis: int) -> torch.Tensor:
+        """(GRID, n) float64: share of each coarse pixel that each image pixel covers."""
         n, s = self.shape[axis], self.spacing[axis]
         edges = (torch.arange(n + 1, dtype=torch.float64) - n / 2) * s / self.pixel + GRID / 2
         cells = torch.arange(GRID, dtype=torch.float64)[:, None]
@@ -103,11 +104,14 @@ class Projector:
     """The sparse parallel projector of the coarse grid, in units of coarse pixels; get it from `projector`."""
 
     def __init__(self, device: torch.device) -> None:
-        entries = _footprints()
+        indices, weights = _footprints()
         size = (ANGLES * BINS, GRID * GRID)
-        forward = torch.sparse_coo_tensor(entries[0], entries[1], size).coalesce()
-        self.forward = forward.to_sparse_csr().to(device)
-        self.backward = forward.t().coalesce().to_sparse_csr().to(device)
+        with warnings.catch_warnings():
+            # torch says of its compressed sparse rows that they are in beta; products with them are tested here.
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+            forward = torch.sparse_coo_tensor(indices, weights, size, check_invariants=False).coalesce()
+            self.forward = forward.to_sparse_csr().to(device)
+            self.backward = forward.t().coalesce().to_sparse_csr().to(device)
 
     def project(self, coarse: torch.Tensor) -> torch.Tensor:
         """(n, GRID, GRID) → (n, ANGLES, BINS): sums along rays, in coarse pixels (multiply by `Canvas.pixel`)."""

@@ -14,7 +14,7 @@ DEFAULT_ELLIPSE_MM = (115.0, 165.0)
 
 KERNEL_MTF50 = {"soft": 0.33, "standard": 0.42, "sharp": 0.65}
 """Presets: frequency in mm⁻¹ where a Gaussian-like modulation transfer falls to one half."""
-PRESET_FLUX_PER_MM = 4.0e4
+PRESET_FLUX_PER_MM = 4.2e5
 PRESET_BOWTIE = 0.6
 KNOTS = 9
 

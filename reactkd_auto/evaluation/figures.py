@@ -84,7 +84,9 @@ def draw_confusion(evaluation: Evaluation, sample: Sample) -> Figure:
     figure, axes = _new_figure(side + 0.6, side)
     totals = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    edges = np.arange(n_classes + 1) - 0.5
+    axes.pcolormesh(edges, edges, share, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    axes.set(aspect="equal", ylim=(n_classes - 0.5, -0.5))  # first class on top
     for i, j in np.ndindex(*counts.shape):
         colour = "white" if share[i, j] > 0.55 else "#222222"
         axes.text(j, i - 0.08, str(counts[i, j]), ha="center", va="center", color=colour, fontsize=13)

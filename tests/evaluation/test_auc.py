@@ -84,16 +84,19 @@ def test_copying_every_case_into_its_patient_does_not_narrow_the_interval():
 
 
 def test_clustered_variance_matches_resampling_of_new_patients():
+    # Measured over 3,000 draws: estimate / truth 1.11 with 20 patients (it errs wide), 1.03 with 80, 1.01 with 200;
+    # cases as if independent: 1.8 with any number.
     generator = np.random.default_rng(3)
-    areas, variances = [], []
+    patients, positive = np.repeat(np.arange(80), 3), np.tile([True, False, False], 80)
+    areas, grouped, independent = [], [], []
     for _ in range(600):
-        # 20 patients, each with one positive and two negative cases that share the patient's own offset.
-        offset = np.repeat(generator.normal(size=20), 3)
-        positive = np.tile([True, False, False], 20)
-        scores = offset + generator.normal(size=60) + positive
+        scores = np.repeat(generator.normal(size=80), 3) + generator.normal(size=240) + positive
         areas.append(rank_auc(positive, scores))
-        variances.append(delong_variance(positive, scores, groups=np.repeat(np.arange(20), 3)))
-    assert np.mean(variances) == pytest.approx(np.var(areas, ddof=1), rel=0.15)
+        grouped.append(delong_variance(positive, scores, groups=patients))
+        independent.append(delong_variance(positive, scores))
+    truth = np.var(areas, ddof=1)
+    assert np.mean(grouped) == pytest.approx(truth, rel=0.15)
+    assert np.mean(independent) > 1.5 * truth
 
 
 def test_logit_interval_covers_as_promised_with_forty_cases_and_auc_090():

@@ -1,6 +1,7 @@
 """`reactkd_evaluate` as a person at the keyboard meets it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +17,8 @@ LABELS = "case,label\n" + "".join(f"c{i},{'ab'[i in (3, 5, 6, 8)]}\n" for i in r
 def arguments(tmp_path):
     (tmp_path / "predictions.csv").write_text(PREDICTIONS, encoding="utf-8")
     (tmp_path / "labels.csv").write_text(LABELS, encoding="utf-8")
-    p, l, o = (str(tmp_path / n) for n in ("predictions.csv", "labels.csv", "out"))
-    return ["-p", p, "-l", l, "-o", o, "--quiet"]
+    predictions, labels, output = (str(tmp_path / n) for n in ("predictions.csv", "labels.csv", "out"))
+    return ["-p", predictions, "-l", labels, "-o", output, "--quiet"]
 
 
 def test_command_writes_the_evaluation_and_succeeds(arguments, tmp_path):
@@ -30,7 +31,7 @@ def test_command_writes_the_evaluation_and_succeeds(arguments, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "message"),
+    "bad",
     [
         ("predictions.csv", "", "empty"),
         ("predictions.csv", PREDICTIONS.replace("status", "x"), "column 'status' is missing"),
@@ -40,8 +41,10 @@ def test_command_writes_the_evaluation_and_succeeds(arguments, tmp_path):
         ("labels.csv", LABELS.replace("c", "d").replace("dase", "case"), "expected the same case names"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(arguments, tmp_path, capsys, file, content, message):
-    (tmp_path / file).write_text(content, encoding="utf-8")
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, capsys, bad):
+    file, content, message = bad
+    path = Path(arguments[1]).with_name(file)
+    path.write_text(content, encoding="utf-8")
     assert main(arguments) == 2
     errors = capsys.readouterr().err
     assert message in errors

@@ -15,10 +15,24 @@ CLASSES = ("low", "high")
 FACTS = ModelFacts("Small", (("trained on", "<b>Small</b>"),), ("Trained on 3 cases only.",))
 LESION = RegionRow("lesion 1", "lesion", 1500.0, 1.0, 0.75, 0.1, "high", (0.2, 0.8))
 RESULTS = (
-    CaseResult("k", "a", "classified", "", "high", (0.25, 0.75), 0.05, 0.8, 4, "localiser", (LESION,), ("Zoomed.",), True, True),
+    CaseResult(
+        key="k",
+        case="a",
+        status="classified",
+        predicted_class="high",
+        probabilities=(0.25, 0.75),
+        uncertainty_std=0.05,
+        entropy=0.8,
+        members=4,
+        regions_from="localiser",
+        regions=(LESION,),
+        warnings=("Zoomed.",),
+        explained=True,
+        picture=True,
+    ),
     CaseResult("k", "b", "not classified", "The model's localiser found no lesion in this image."),
     CaseResult("k", "c", "failed", "c.nii.gz: found <nothing>, expected an image."),
-)  # fmt: skip
+)
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 

@@ -136,15 +136,15 @@ def test_large_tumours_are_covered_on_a_cpu_by_coarser_spacing():
     assert math.prod(plan.patch_size) <= CPU_VOXELS
     for axis in range(3):
         largest = max(c.region_extent_mm[axis] for c in cohort)
-        assert plan.patch_size[axis] * plan.spacing_mm[axis] >= largest + 2 * MARGIN_MM
+        assert plan.patch_size[axis] * plan.spacing_mm[axis] >= largest + 2 * MARGIN_MM[1]
     assert plan.zoomed_cases == ()
     assert max(plan.spacing_mm) < 4.5
 
 
 def test_small_nodules_keep_their_resolution_on_a_cpu():
     plan = plan_of(nodule_like(), new_dataset((CT,)))
-    assert plan.spacing_mm == (1.25, 0.7, 0.7)
-    assert all(40 <= n * s <= 70 for n, s in zip(plan.patch_size, plan.spacing_mm, strict=True))
+    assert max(plan.spacing_mm) <= 1.25
+    assert all(40 <= n * s <= 60 for n, s in zip(plan.patch_size, plan.spacing_mm, strict=True))
 
 
 def test_an_outlier_does_not_decide_the_patch_and_is_zoomed_to_fit():
@@ -171,7 +171,12 @@ def test_without_regions_graph_and_localiser_are_off_and_the_patch_covers_the_im
 def test_choices_of_the_user_stand_in_the_plan_as_theirs():
     cohort = [new_case(i) for i in range(30)]
     plan = plan_of(
-        cohort, spacing_mm=(2.0, 1.0, 1.0), patch_size=(32, 64, 40), batch_size=3, gpu_memory_gb=16.0, folds=3,
+        cohort,
+        spacing_mm=(2.0, 1.0, 1.0),
+        patch_size=(32, 64, 40),
+        batch_size=3,
+        gpu_memory_gb=16.0,
+        folds=3,
         hardware=Hardware("cuda", 16.0),
     )
     assert (plan.spacing_mm, plan.patch_size, plan.batch_size) == ((2.0, 1.0, 1.0), (32, 64, 40), 3)
@@ -183,7 +188,7 @@ def test_choices_of_the_user_stand_in_the_plan_as_theirs():
 def test_a_patch_chosen_by_the_user_coarsens_the_spacing_until_it_covers_the_regions():
     plan = plan_of([new_case(i) for i in range(30)], patch_size=(16, 16, 16))
     assert plan.chosen_by_user == ("patch_size",)
-    assert all(16 * s >= 40 + 2 * MARGIN_MM for s in plan.spacing_mm)
+    assert all(16 * s >= 40 + 2 * MARGIN_MM[0] for s in plan.spacing_mm)
 
 
 @pytest.mark.parametrize(

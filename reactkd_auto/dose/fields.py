@@ -1,0 +1,145 @@
+"""What training stores of a case's noise, and how it draws any dose from it on patches.
+
+Two independent realisations of the noise added at one reference dose and smooth maps of the SD at a few doses are
+kept on the native grid and resampled with the image. Mixing cos φ · n₁ + sin φ · n₂ keeps the covariance and gives
+endless realisations; the maps scale it to any dose. Resampling to a coarser grid averages noise and lowers its SD:
+that is right, as long as image and noise are resampled alike (the resampled low-dose CT *is* the resampled sum).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import UserError
+from .degrade import SMALLEST_FRACTION, added_noise, in_field
+from .parameters import DoseCalibration
+from .synthesis import noise_model
+from .volumes import axial_stack
+
+PREFERRED_REFERENCE = 0.25
+_SMALLEST_SD_HU = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseFields:
+    """Noise of one volume on its native grid.
+
+    Attributes:
+        noise: float32 (2, z, y, x) HU, independent realisations of the noise added at ``reference``; 0 outside the
+            field of view.
+        log_ratio: float32 (doses, z, y, x), ln(SD at the dose / SD at the reference).
+        reference: The planned dose nearest to 0.25 (in ln).
+        doses: The planned fractions, as given.
+        rank: FFTs a slice that the synthesis took.
+    """
+
+    noise: NDArray[np.float32]
+    log_ratio: NDArray[np.float32]
+    reference: float
+    doses: tuple[float, ...]
+    rank: int
+
+
+def noise_fields(
+    volume: Any,
+    calibration: DoseCalibration,
+    *,
+    seed: int,
+    doses: Sequence[float],
+    spacing: tuple[float, float, float] | None = None,
+    case: str = "",
+    device: torch.device | str = "cpu",
+) -> NoiseFields:
+    """Synthesise the two realisations and the closed-form SD ratios of a volume.
+
+    The stored arrays have the axes of the volume as given (for a SimpleITK image: of its array).
+
+    Args:
+        volume, calibration, seed, spacing, case, device: As in `degrade`.
+        doses: Planned fractions in (0.005, 1), at least one.
+
+    Raises:
+        UserError: As `degrade`, or a planned dose of 1.
+    """
+    planned = tuple(float(a) for a in doses)
+    if not planned or not all(SMALLEST_FRACTION <= a < 1 for a in planned):
+        raise UserError(f"dose degradation: found planned doses {planned}, expected fractions below 1.")
+    stack = axial_stack(volume, spacing)
+    reference = min(planned, key=lambda a: abs(math.log(a / PREFERRED_REFERENCE)))
+    model = noise_model(
+        stack.array, calibration, spacing=stack.spacing, doses=planned, device=torch.device(device)
+    )
+    noise = np.zeros((2, *stack.array.shape), dtype=np.float32)
+    log_ratio = np.zeros((len(planned), *stack.array.shape), dtype=np.float32)
+    for i in range(2):
+        for indices, part in added_noise(model, [reference], (seed, f"{case} field {i}")):
+            noise[i, indices.start : indices.stop] = part[:, 0].cpu().numpy()
+    noise *= in_field(stack.array)
+    for indices in model.batches():
+        sd = model.added_sd(indices, [*planned, reference]).clamp_min(_SMALLEST_SD_HU).log()
+        ratio = (sd[:, :-1] - sd[:, -1:]).transpose(0, 1)
+        log_ratio[:, indices.start : indices.stop] = ratio.cpu().numpy()
+    return NoiseFields(
+        _as_given(noise, stack.restore), _as_given(log_ratio, stack.restore), reference, planned, model.rank
+    )
+
+
+def draw_dose_noise(
+    noise: torch.Tensor,
+    log_ratio: torch.Tensor,
+    log_doses: torch.Tensor,
+    dose: torch.Tensor,
+    angle: torch.Tensor,
+) -> torch.Tensor:
+    """Noise of one dose a sample, from stored fields; no host synchronisation.
+
+    ln SD is interpolated relative to the quantum law √((1−a)/a), linearly in ln((1−a)/a) and constant beyond the
+    planned doses: exact for that law at every dose, and exactly 0 at a = 1.
+
+    Args:
+        noise: (B, 2, z, y, x) HU at the reference dose.
+        log_ratio: (B, K, z, y, x).
+        log_doses: (K,) ln of the planned doses, any order, all below 0.
+        dose: (B,) fractions in (0, 1].
+        angle: (B,) mixing angles φ in radians, uniform over 2π in training.
+
+    Returns:
+        (B, 1, z, y, x) HU to be added, of ``noise``'s dtype.
+    """
+    planned, order = torch.sort(_log_odds(log_doses.to(log_ratio)))
+    dose = dose.to(log_ratio).clamp(1e-4, 1)
+    residual = (log_ratio[:, order] if len(planned) > 1 else log_ratio) - planned.view(1, -1, 1, 1, 1) / 2
+    quantum = torch.sqrt((1 - dose) / dose)
+    shares = _interpolation_shares(planned, _log_odds(torch.log(dose)))
+    scale = torch.exp(torch.einsum("bk,bkzyx->bzyx", shares, residual)) * quantum.view(-1, 1, 1, 1)
+    cos, sin = (f(angle.to(noise)).view(-1, 1, 1, 1) for f in (torch.cos, torch.sin))
+    return ((cos * noise[:, 0] + sin * noise[:, 1]) * scale.to(noise))[:, None]
+
+
+def _log_odds(log_dose: torch.Tensor) -> torch.Tensor:
+    """ln((1 − a) / a) of ln a, finite at a = 1."""
+    return torch.log((-torch.expm1(log_dose)).clamp_min(1e-12)) - log_dose
+
+
+def _interpolation_shares(nodes: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """(B, K) weights of linear interpolation on rising nodes (K,), constant beyond them."""
+    if len(nodes) == 1:
+        return torch.ones(len(at), 1, dtype=at.dtype, device=at.device)
+    at = at.clamp(nodes[0], nodes[-1])
+    upper = torch.searchsorted(nodes, at).clamp(1, len(nodes) - 1)
+    low, high = nodes[upper - 1], nodes[upper]
+    t = (at - low) / (high - low).clamp_min(1e-12)
+    columns = torch.arange(len(nodes), device=at.device)
+    return (columns == (upper - 1)[:, None]) * (1 - t)[:, None] + (columns == upper[:, None]) * t[:, None]
+
+
+def _as_given(layers: NDArray[np.float32], restore: Any) -> NDArray[np.float32]:
+    """Axes back from the axial stack to those of the volume as given."""
+    return layers

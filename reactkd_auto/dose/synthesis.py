@@ -1,0 +1,200 @@
+"""Non-stationary, directional CT noise from a few FFTs.
+
+n(x) = Σ_k s_k(x) · IFFT[W(ξ) √NPS₀(|ξ|) g_k(arg ξ)], s_k(x) = Σ_θ g_k(θ) σ_θ(x·θ): σ is smooth, so it commutes with the
+ramp filter up to kernel width over the scale of σ, and no back-projection is needed. The FFTs do not depend on the
+dose, so doses share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .basis import angular_basis, angular_profiles
+from .geometry import BINS, HU_PER_MU, Canvas
+from .nps import frequency_grid, isotropic_nps, over_angles
+from .parameters import DoseCalibration
+from .random_numbers import standard_normal
+from .rays import RayNoise
+
+_BASIS_SLICES = 12
+_SMALLEST_FFT = 96
+_PADDING = 28
+_CUDA_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """Everything that the noise of one volume needs; build it with `noise_model`.
+
+    Slices are independent of one another given their index, so any range of them can be asked for, in any order, with
+    the same result.
+
+    Attributes:
+        volume: (z, y, x) HU, axial slices.
+        rays: Counts and variances.
+        basis: (ANGLES, r) directions g_k.
+        filters: (r, rows, columns // 2 + 1) √NPS₀ g_k on the FFT grid, for unit white noise in the pixels.
+        covariance: (r, r) C_kl = mean over frequencies of NPS₀ g_k g_l.
+        fft_size: Rows and columns of the FFT, padded.
+    """
+
+    volume: NDArray[np.generic]
+    rays: RayNoise
+    basis: torch.Tensor
+    filters: torch.Tensor
+    covariance: torch.Tensor
+    fft_size: tuple[int, int]
+
+    @property
+    def rank(self) -> int:
+        """Number of FFTs a slice, r."""
+        return int(self.basis.shape[1])
+
+    def batches(self, first: int = 0, last: int | None = None) -> Iterator[range]:
+        """Ranges of slices to be worked on together; single ones on the CPU, where that keeps results bit-exact."""
+        last = len(self.volume) if last is None else last
+        step = _CUDA_BATCH if self.rays.device.type == "cuda" else 1
+        for start in range(first, last, step):
+            yield range(start, min(start + step, last))
+
+    def slices(self, indices: range) -> torch.Tensor:
+        """HU of some slices on the device, float32."""
+        part = np.ascontiguousarray(self.volume[indices.start : indices.stop], dtype=np.float32)
+        return torch.from_numpy(part).to(self.rays.device)
+
+    def counts(self, indices: range) -> torch.Tensor:
+        """Full-dose counts of the rays of some slices."""
+        return self.rays.counts(self.slices(indices), indices.start)
+
+    def weights(self, sigma: torch.Tensor) -> torch.Tensor:
+        """s_k of ray standard deviations (n, ANGLES, BINS), on the coarse grid: (n, r, GRID, GRID)."""
+        n = len(sigma)
+        spread = sigma[:, None] * self.basis.T[None, :, :, None]
+        return self.rays.projector.average_back(spread.reshape(n * self.rank, -1, BINS)).unflatten(
+            0, (n, self.rank)
+        )
+
+    def components(self, key: int, indices: range) -> torch.Tensor:
+        """The r filtered white-noise images of some slices, (n, r, rows, columns), HU for a unit σ."""
+        spectrum = torch.fft.rfft2(self.white_noise(key, indices))
+        images = torch.fft.irfft2(spectrum[:, None] * self.filters, s=self.fft_size)
+        rows, columns = self.rays.canvas.shape
+        return images[..., :rows, :columns]
+
+    def white_noise(self, key: int, indices: range) -> torch.Tensor:
+        """(n, *fft_size) unit white noise of a stream, correlated along z by the calibration's taps."""
+        taps = self.rays.calibration.z_taps
+        reach = len(taps) // 2
+        rows = range(indices.start - reach, indices.stop + reach)
+        size = self.fft_size[0] * self.fft_size[1]
+        noise = standard_normal(key, rows, size, self.rays.device)
+        mixed = sum(t * noise[j : j + len(indices)] for j, t in enumerate(taps))
+        assert isinstance(mixed, torch.Tensor)
+        return mixed.reshape(len(indices), *self.fft_size)
+
+    def mix(self, weights: torch.Tensor, components: torch.Tensor) -> torch.Tensor:
+        """Σ_k s_k(x) · component_k: (n, rows, columns) HU."""
+        return torch.einsum("nkyx,nkyx->nyx", self.rays.canvas.enlarge(weights), components)
+
+    def coarse_variance(self, weights: torch.Tensor) -> torch.Tensor:
+        """Closed-form variance Σ_kl s_k s_l C_kl on the coarse grid, HU²: (n, GRID, GRID)."""
+        return torch.einsum("nkyx,kl,nlyx->nyx", weights, self.covariance, weights).clamp_min(0)
+
+    def added_sd(self, indices: range, doses: Sequence[float]) -> torch.Tensor:
+        """Closed-form SD map of the added noise on the image's grid, HU: (n, doses, rows, columns)."""
+        counts = self.counts(indices)
+        maps = [self.coarse_variance(self.weights(self.rays.added_sigma(counts, a))).sqrt() for a in doses]
+        return self.rays.canvas.enlarge(torch.stack(maps, dim=1))
+
+    def bias(self, indices: range, dose: float) -> torch.Tensor:
+        """Mean HU that starvation adds at a dose: coarse FBP of β(aN) − β(N), (n, rows, columns).
+
+        Ram-Lak filter (Kak & Slaney 1988, eq. 3.29) at the coarse ray pitch: the bias is smooth.
+        """
+        added = self.rays.added_bias(self.counts(indices), dose)
+        lag = torch.arange(-BINS, BINS, device=added.device, dtype=added.dtype)
+        ramp = torch.where(lag.remainder(2) == 1, -1 / (torch.pi * lag) ** 2, torch.zeros_like(lag))
+        ramp[BINS] = 0.25
+        response = torch.fft.rfft(torch.fft.ifftshift(ramp))
+        filtered = torch.fft.irfft(torch.fft.rfft(added, n=2 * BINS) * response, n=2 * BINS)[..., :BINS]
+        coarse = self.rays.projector.average_back(filtered.contiguous())
+        scale = HU_PER_MU * torch.pi / added.shape[1] / self.rays.canvas.pixel
+        return self.rays.canvas.enlarge(coarse * scale)
+
+
+def noise_model(
+    volume: NDArray[np.generic],
+    calibration: DoseCalibration,
+    *,
+    spacing: tuple[float, float, float],
+    doses: Sequence[float],
+    device: torch.device,
+    largest_rank: int | None = None,
+) -> NoiseModel:
+    """Fix the angular basis of a volume for the doses wanted, and the filters of the FFT grid.
+
+    Args:
+        volume: (z, y, x) HU.
+        calibration: Of this volume.
+        spacing: (z, y, x) mm.
+        doses: Fractions whose angular profiles the basis must hold.
+        device: Where to compute.
+        largest_rank: Cap on r, for benchmarks and negative controls.
+    """
+    rows, columns = int(volume.shape[1]), int(volume.shape[2])
+    canvas = Canvas((rows, columns), spacing[1:], calibration.ellipse_mm)
+    rays = RayNoise(canvas, calibration, device)
+    basis = angular_basis(_profiles(volume, rays, doses))[:, :largest_rank].to(device)
+    size = (_fft_length(rows), _fft_length(columns))
+    rho, theta = frequency_grid(size, spacing[1:])
+    pixel_area = spacing[1] * spacing[2]
+    amplitude = (isotropic_nps(rho, calibration) / pixel_area).sqrt()
+    filters = amplitude * over_angles(basis.T.double().cpu(), theta)
+    # The real FFT holds one half of the plane: its inner columns stand for two frequencies each.
+    weight = torch.full((filters.shape[2],), 2.0, dtype=torch.float64)
+    weight[0] = 1
+    weight[-1] = 1 if size[1] % 2 == 0 else 2
+    covariance = torch.einsum("kyx,lyx,x->kl", filters, filters, weight) / (size[0] * size[1])
+    return NoiseModel(
+        volume, rays, basis, filters.float().to(device), covariance.float().to(device), size
+    )
+
+
+def _profiles(
+    volume: NDArray[np.generic], rays: RayNoise, doses: Sequence[float]
+) -> Iterator[torch.Tensor]:
+    """Angular profiles of up to `_BASIS_SLICES` evenly spaced slices, at every dose."""
+    chosen = np.unique(np.linspace(0, len(volume) - 1, min(_BASIS_SLICES, len(volume))).round().astype(int))
+    used = _image_area(rays.canvas)
+    for z in chosen:
+        hu = torch.from_numpy(np.ascontiguousarray(volume[z : z + 1], dtype=np.float32)).to(rays.device)
+        coarse = rays.canvas.attenuation(hu)[0]
+        counts = rays.counts(hu, int(z))
+        for dose in doses:
+            yield angular_profiles(rays.added_sigma(counts, dose)[0], coarse, used.to(coarse.device))
+
+
+def _image_area(canvas: Canvas) -> torch.Tensor:
+    """(GRID, GRID) bool: coarse pixels that the image covers, at least in part."""
+    rows, columns = (canvas.averaging(axis).sum(1) > 0 for axis in (0, 1))
+    return rows[:, None] & columns[None]
+
+
+def _fft_length(n: int) -> int:
+    """Smallest even length of prime factors 2, 3, 5 that holds n and the padding."""
+    length = max(n + _PADDING, _SMALLEST_FFT)
+    while length % 2 or not _smooth(length):
+        length += 1
+    return length
+
+
+def _smooth(n: int) -> bool:
+    for prime in (2, 3, 5):
+        while n % prime == 0:
+            n //= prime
+    return n == 1

@@ -1,0 +1,105 @@
+"""CT volumes as axial stacks, whatever they came as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UserError
+
+_LARGEST_TILT_COSINE = 0.82
+_WHOLE_BODY_MM = 200.0
+
+
+@dataclass(frozen=True, eq=False)
+class AxialStack:
+    """A volume with its axial slices along the first axis.
+
+    Attributes:
+        array: (z, y, x) HU, the input's own dtype.
+        spacing: (z, y, x) mm.
+        restore: Turns an array of the same shape into the kind of thing that came in (image or array).
+    """
+
+    array: NDArray[Any]
+    spacing: tuple[float, float, float]
+    restore: Callable[[NDArray[Any]], Any]
+
+
+def axial_stack(volume: Any, spacing: tuple[float, float, float] | None = None) -> AxialStack:
+    """Read a SimpleITK image (its direction says which axis is axial) or a (z, y, x) array with ``spacing`` in mm.
+
+    Raises:
+        UserError: Not three-dimensional, no spacing, oblique by more than 35°, empty, or plainly not in HU.
+    """
+    if hasattr(volume, "GetDirection"):
+        stack = _from_image(volume)
+    else:
+        stack = _from_array(np.asarray(volume), spacing)
+    _check_hounsfield(stack)
+    return stack
+
+
+def _from_array(array: NDArray[Any], spacing: tuple[float, float, float] | None) -> AxialStack:
+    _check_shape(array.shape)
+    if spacing is None or len(spacing) != 3 or not all(s > 0 for s in spacing):
+        raise UserError(
+            f"dose degradation: found spacing {spacing}, expected (z, y, x) in mm with the CT array."
+        )
+    if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
+        raise UserError(f"dose degradation: found an array of {array.dtype}, expected numbers in HU.")
+    z, y, x = (float(s) for s in spacing)
+    return AxialStack(array, (z, y, x), lambda values: values)
+
+
+def _from_image(image: Any) -> AxialStack:
+    import SimpleITK as sitk
+
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise UserError(
+            f"dose degradation: found a {image.GetDimension()}-dimensional image of"
+            f" {image.GetNumberOfComponentsPerPixel()} component(s), expected one 3D CT."
+        )
+    direction = np.asarray(image.GetDirection()).reshape(3, 3)
+    axis = int(np.argmax(np.abs(direction[2])))
+    if abs(direction[2, axis]) < _LARGEST_TILT_COSINE:
+        raise UserError(
+            "dose degradation: the CT is oblique by more than 35°, expected slices that are about axial;"
+            " resample it to its acquired planes."
+        )
+    array = sitk.GetArrayFromImage(image)
+    _check_shape(array.shape)
+    # SimpleITK's axis i is the array's axis 2 − i; the axial one goes to the front.
+    order = [2 - axis, *(a for a in range(3) if a != 2 - axis)]
+    spacing = [float(s) for s in image.GetSpacing()[::-1]]
+
+    def restore(values: NDArray[Any]) -> Any:
+        result = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(np.argsort(order))))
+        result.CopyInformation(image)
+        return result
+
+    return AxialStack(array.transpose(order), (spacing[order[0]], spacing[order[1]], spacing[order[2]]), restore)
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or min(shape, default=0) < 1:
+        raise UserError(f"dose degradation: found an array of shape {shape}, expected a 3D CT (z, y, x).")
+
+
+def _check_hounsfield(stack: AxialStack) -> None:
+    """A whole field of view must hold air; small crops may well not."""
+    extents = [n * s for n, s in zip(stack.array.shape[1:], stack.spacing[1:], strict=True)]
+    if min(extents) < _WHOLE_BODY_MM:
+        return
+    sample = stack.array[:: max(1, stack.array.shape[0] // 16), ::4, ::4]
+    finite = sample[np.isfinite(sample)]
+    if finite.size and finite.min() < finite.max() and finite.min() > -500:
+        raise UserError(
+            f"dose degradation: a field of view of {extents[0]:.0f} × {extents[1]:.0f} mm holds values from"
+            f" {finite.min():g} to {finite.max():g}, expected HU with air near −1000; PET, MR or unscaled CT"
+            " cannot be degraded."
+        )

@@ -1,0 +1,86 @@
+"""A tiny model folder with random weights, and CTs of a simulated body."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from reactkd_auto.dataset import write_dataset
+from reactkd_auto.model_folder import ModelConfig, ModelFolder
+from reactkd_auto.networks import build_localiser, build_student, save_weights
+from reactkd_auto.plan import Plan, write_plan
+from tests.builders import small_dataset, small_plan
+
+SIZE = (24, 40, 36)
+SPACING = (2.5, 1.5, 1.5)
+"""Grid of the simulated CTs, (z, y, x), mm."""
+
+
+def plan_for_tests() -> Plan:
+    """Without dose degradation, which prediction never uses."""
+    plan = small_plan()
+    return dataclasses.replace(plan, dose=dataclasses.replace(plan.dose, enabled=False, levels=()))
+
+
+def write_model(folder: Path, plan: Plan, *, folds: int = 2) -> ModelFolder:
+    """A finished model of random weights; its localisers call everything background."""
+    dataset, model = small_dataset(), ModelFolder(folder)
+    write_plan(folder / "plan.json", plan)
+    write_dataset(folder, dataset)
+    model.write_config(ModelConfig("auto", ("CT",), 0))
+    for fold in range(folds):
+        student = build_student(plan, dataset, ("CT",), seed=fold)
+        with torch.no_grad():  # larger logits than at the start of training, so that answers differ from 1/2
+            student.readout.node_logits.weight.mul_(8)
+            student.readout.gap.weight.mul_(8)
+        save_weights(model.student_weights(fold), student)
+        localiser = build_localiser(plan, dataset, seed=fold)
+        with torch.no_grad():
+            final = [m for m in localiser.modules() if isinstance(m, torch.nn.Conv3d) and m.bias is not None][-1]
+            final.bias += torch.tensor([50.0, 0.0, 0.0])
+        save_weights(model.localiser_weights(fold), localiser)
+    return model
+
+
+def simulated_ct(seed: int) -> tuple[sitk.Image, sitk.Image]:
+    """A body with an organ and two lesions in it: CT in HU and region map, canonical orientation."""
+    z, y, x = np.indices(SIZE) * np.reshape(SPACING, (3, 1, 1, 1))
+    rng = np.random.default_rng(seed)
+
+    def ball(centre: tuple[float, float, float], radius: float) -> np.ndarray:
+        return (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 < radius**2
+
+    body = (y - 30) ** 2 + (x - 27) ** 2 < 25**2
+    organ, lesions = ball((30, 30, 27), 15), ball((28, 28, 22), 5) | ball((33, 33, 35), 4)
+    hu = np.where(body, 30.0, -1000.0) + 60 * organ + 50 * lesions + rng.normal(0, 8, SIZE)
+    regions = np.where(lesions, 2, organ.astype(int)).astype(np.uint8)
+    images = sitk.GetImageFromArray(hu.astype(np.float32)), sitk.GetImageFromArray(regions)
+    for image in images:
+        image.SetSpacing(SPACING[::-1])
+        image.SetOrigin((-20.0, 11.0, 300.0))
+    return images
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return write_model(tmp_path_factory.mktemp("model"), plan_for_tests())
+
+
+def write_cohort(folder: Path) -> tuple[Path, Path]:
+    """Folders of two CTs, stored in different orientations, and of their region maps."""
+    images, regions = folder / "in", folder / "regions"
+    images.mkdir()
+    regions.mkdir()
+    for seed, (name, direction) in enumerate((("a_0000", "LPS"), ("b", "RAS"))):
+        ct, labels = simulated_ct(seed)
+        sitk.WriteImage(sitk.DICOMOrient(ct, direction), str(images / f"{name}.nii.gz"))
+        sitk.WriteImage(sitk.DICOMOrient(labels, direction), str(regions / f"{name[0]}.nii.gz"))
+    return images, regions
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> tuple[Path, Path]:
+    return write_cohort(tmp_path)

@@ -1,0 +1,43 @@
+"""From the localiser's probabilities to a plausible region map on the CT's grid."""
+
+import numpy as np
+
+from reactkd_auto.inference.localise import plausible_masks
+from tests.builders import small_dataset
+
+ORGAN, LESION = 1, 2
+
+
+def _probabilities(*boxes: tuple[int, tuple[slice, slice, slice], float]) -> np.ndarray:
+    probabilities = np.zeros((3, 20, 20, 20), np.float32)
+    for index, box, p in boxes:
+        probabilities[(index, *box)] = p
+    probabilities[0] = 1 - probabilities[1:].sum(axis=0)
+    return probabilities
+
+
+def _masks(probabilities: np.ndarray, smallest_lesion_mm3: float = 0.0) -> dict[int, np.ndarray]:
+    return plausible_masks(probabilities, small_dataset(), voxel_mm3=8.0, smallest_lesion_mm3=smallest_lesion_mm3)
+
+
+def test_nothing_above_the_threshold_is_nothing_found():
+    everywhere = (slice(None),) * 3
+    assert _masks(_probabilities((ORGAN, everywhere, 0.3), (LESION, everywhere, 0.3))) == {}
+    assert _masks(_probabilities()) == {}
+
+
+def test_of_an_organ_the_largest_component_and_its_like_stay_and_specks_go():
+    large, like, speck = (np.s_[0:8, 0:8, 0:8], np.s_[12:18, 12:18, 0:8], np.s_[0:2, 0:2, 18:20])
+    organ = _masks(_probabilities((ORGAN, large, 0.9), (ORGAN, like, 0.9), (ORGAN, speck, 0.9)))[1]
+    assert organ[large].all()
+    assert organ[like].all()
+    assert not organ[speck].any()
+
+
+def test_every_lesion_component_of_the_planned_size_stays():
+    first, second, small = (np.s_[0:4, 0:4, 0:4], np.s_[10:12, 10:12, 10:13], np.s_[18:19, 18:19, 18:20])
+    probabilities = _probabilities(*((LESION, box, 0.8) for box in (first, second, small)))
+    lesions = _masks(probabilities, smallest_lesion_mm3=65.0)[2]
+    assert lesions[first].all()
+    assert lesions[second].all()
+    assert not lesions[small].any()

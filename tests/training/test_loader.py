@@ -1,0 +1,62 @@
+"""Batches are a pure function of seed, stage, epoch and iteration."""
+
+from itertools import islice
+
+import pytest
+import torch
+
+from reactkd_auto.cases import finished_cases, read_properties
+from reactkd_auto.training.loader import FeedLoader, case_feed, stream, to_batch
+from reactkd_auto.training.schedule import Schedule
+
+SCHEDULE = Schedule(3, 4, 1e-3, 0.0, 0.9)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def feed(make_cohort):
+    cohort = make_cohort()
+    cases = [read_properties(cohort.cases, c) for c in finished_cases(cohort.cases)]
+    return case_feed(cohort.cases, cases, cohort.plan, cohort.dataset, balanced=True)
+
+
+def batches(feed, *, seed=0, stage=0, first=0):
+    return list(stream(feed, SCHEDULE, seed=seed, stage=stage, first=first, device=CPU))
+
+
+def test_a_stream_has_every_iteration_and_is_the_same_again(feed):
+    once, again = batches(feed), batches(feed)
+    assert len(once) == SCHEDULE.total
+    assert [b["case"] for b in once] == [b["case"] for b in again]
+    torch.testing.assert_close(once[3]["image"], again[3]["image"], rtol=0, atol=0)
+
+
+def test_a_resumed_stream_continues_where_it_stopped(feed):
+    whole = [b["case"] for b in batches(feed)]
+    for first in (1, 4, 6):
+        assert [b["case"] for b in batches(feed, first=first)] == whole[first:]
+
+
+def test_epochs_seeds_and_stages_differ(feed):
+    whole = [b["case"] for b in batches(feed)]
+    assert whole[:4] != whole[4:8]
+    assert whole != [b["case"] for b in batches(feed, seed=1)]
+    assert whole != [b["case"] for b in batches(feed, stage=1)]
+
+
+def test_workers_in_turn_make_the_same_stream(feed):
+    whole = [b["case"] for b in batches(feed, first=1)]
+    workers = []
+    for w in range(3):
+        loader = FeedLoader(feed, SCHEDULE, seed=0, stage=0, first=1, workers=3)
+        loader.set_thread_id(w)
+        workers.append(list(loader))
+    made = [workers[i % 3][i // 3]["case"] for i in range(len(whole))]
+    assert made == whole
+
+
+def test_arrays_become_a_batch(feed):
+    arrays = next(islice(stream(feed, SCHEDULE, seed=0, stage=0, first=0, device=CPU), 1))
+    batch = to_batch(arrays, CPU)
+    assert batch.image.shape[:2] == (2, 2)
+    assert batch.case == arrays["case"]

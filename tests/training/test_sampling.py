@@ -1,0 +1,46 @@
+"""Which cases an epoch shows."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from reactkd_auto.training.sampling import class_weights, draw_epoch
+
+
+@pytest.fixture
+def cases(make_properties):
+    """12 cases of class 0, 4 of class 1, 4 ungraded."""
+    labels = [0] * 12 + [1] * 4 + [None] * 4
+    return [make_properties(f"case_{i:02d}", label) for i, label in enumerate(labels)]
+
+
+def names(drawn):
+    return [c.case for c in drawn]
+
+
+def test_unbalanced_epochs_are_permutations_of_all_cases(cases):
+    first, second = (draw_epoch(cases, 20, balanced=False, generator=np.random.default_rng(s)) for s in (0, 1))
+    assert sorted(names(first)) == sorted(names(second)) == names(cases)
+    assert names(first) != names(second)
+
+
+def test_balanced_epochs_show_classes_equally_often_and_ungraded_cases_by_their_share(cases):
+    drawn = draw_epoch(cases, 40, balanced=True, generator=np.random.default_rng(0))
+    assert Counter(c.label for c in drawn) == {0: 16, 1: 16, None: 8}
+    shown = Counter(names(drawn))
+    assert all(shown[c.case] == 4 for c in cases if c.label == 1)
+    assert all(shown[c.case] in (1, 2) for c in cases if c.label == 0)
+
+
+def test_odd_quotas_are_right_in_the_mean(cases):
+    counts = Counter(
+        c.label for s in range(300) for c in draw_epoch(cases, 3, balanced=True, generator=np.random.default_rng(s))
+    )
+    assert counts.total() == 900
+    assert counts[0] / 900 == pytest.approx(0.4, abs=0.05)
+    assert counts[None] / 900 == pytest.approx(0.2, abs=0.05)
+
+
+def test_class_weights_are_inverse_frequencies_with_mean_one(cases):
+    assert class_weights(cases, 2) == pytest.approx([16 / 24, 16 / 8])

@@ -1,0 +1,280 @@
+"""`train` from preprocessed cases to a model folder, on tiny data."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from reactkd_auto.errors import UserError
+from reactkd_auto.networks import load_state
+from reactkd_auto.training import train
+from reactkd_auto.training.command import main
+from reactkd_auto.training.stop import Interrupted
+
+
+@pytest.fixture(autouse=True)
+def _no_picture(monkeypatch):
+    monkeypatch.setattr("reactkd_auto.training.journal.draw_progress", lambda *_, **__: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch):
+    """Evaluation has tests of its own; here only that it was asked."""
+    asked: list[Path] = []
+    monkeypatch.setattr("reactkd_auto.training.validation.evaluate", lambda p, labels, out, **_: asked.append(out))
+    return asked
+
+
+def run(cohort, fold=0, **options):
+    return train(fold, workspace=cohort.workspace, device="cpu", **options)
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    x, y = load_state(a), load_state(b)
+    return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("tracers", [0, 1, 2])
+def test_a_fold_ends_as_a_model_folder_with_held_out_predictions(make_cohort, tracers, caplog):
+    cohort = make_cohort(tracers=tracers)
+    with caplog.at_level(logging.INFO, logger="reactkd_auto"):
+        model = run(cohort)
+    assert model.finished_folds() == [0]
+    assert model.plan.hash == cohort.plan.hash
+    assert model.dataset == cohort.dataset
+    assert model.config.channels == ("CT",)
+    fold = model.fold(0)
+    names = {"student.safetensors", "localiser.safetensors", "latest.pt", "training.log", "metrics.csv", "run.json"}
+    assert names <= {p.name for p in fold.iterdir()}
+    assert json.loads((fold / "networks.json").read_text())["student"]["parameters"] > 0
+    predictions = rows(fold / "validation" / "predictions.csv")
+    assert [r["case"] for r in predictions] == ["case_00", "case_02", "case_04", "case_06"]
+    assert all(float(r["p_benign"]) + float(r["p_malignant"]) == pytest.approx(1, abs=2e-6) for r in predictions)
+    assert [r["label"] for r in rows(fold / "validation" / "labels.csv")] == ["benign", "malignant"] * 2
+    heads = {"teacher_predictions.csv"} | ({"dose_teacher_predictions.csv"} if tracers else set())
+    assert heads == {p.name for p in (fold / "validation").glob("*teacher_predictions.csv")}
+    assert ("the structure-function teacher is off" in caplog.text) == (tracers == 0)
+    metrics = rows(cohort.results / "teachers" / "auto_seed0" / "without_0" / "metrics.csv")
+    assert ("structure" in metrics[0]) == (tracers > 0)
+    assert "consistency" in metrics[0]
+
+
+def test_a_shape_without_hounsfield_units_trains_without_dose(make_cohort):
+    cohort = make_cohort(tracers=0, base="binary_mask")
+    run(cohort)
+    metrics = rows(cohort.results / "teachers" / "auto_seed0" / "without_0" / "metrics.csv")
+    assert "consistency" not in metrics[0]
+
+
+def test_the_baseline_needs_no_teacher_and_learns_from_graded_cases_only(make_cohort, monkeypatch):
+    cohort, loaded = make_cohort(), set()
+
+    def remember(folder, properties, *window):
+        loaded.add(properties.case)
+        return read_case(folder, properties, *window)
+
+    from reactkd_auto.cases import read_case
+
+    monkeypatch.setattr("reactkd_auto.training.loader.read_case", remember)
+    model = run(cohort, preset="baseline", epochs=3, iterations=4)
+    assert model.path.name == "baseline_seed0"
+    assert not (cohort.results / "teachers" / "auto_seed0" / "without_0" / "teachers.safetensors").exists()
+    assert loaded == {"case_01", "case_03", "case_05", "case_07"}
+
+
+def test_ungraded_cases_take_part_in_distillation_only(make_cohort, monkeypatch):
+    cohort = make_cohort()
+    seen: dict[str, set[str]] = {"teachers": set(), "student": set()}
+    from reactkd_auto.training import student_stage, teachers_stage
+
+    for name, task in (("teachers", teachers_stage.TeacherTask), ("student", student_stage.StudentTask)):
+        def step(self, arrays, moment, *, before=task.step, into=seen[name]):
+            into.update(arrays["case"])
+            return before(self, arrays, moment)
+
+        monkeypatch.setattr(task, "step", step)
+    run(cohort, iterations=6)
+    graded = {"case_01", "case_03", "case_05", "case_07"}
+    assert seen["teachers"] == graded
+    assert seen["student"] == graded | {"case_08", "case_09"}
+
+
+def test_the_same_seed_gives_the_same_student_and_another_seed_another(make_cohort, tmp_path):
+    paths = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        model = run(make_cohort(workspace=tmp_path / name), seed=seed)
+        paths.append(model.student_weights(0))
+    assert same_weights(paths[0], paths[1])
+    assert not same_weights(paths[0], paths[2])
+    predictions = [p.parent / "validation" / "predictions.csv" for p in paths]
+    assert predictions[0].read_text() == predictions[1].read_text()
+
+
+def test_a_second_call_says_that_the_fold_is_finished_and_restart_repeats_it(make_cohort, caplog):
+    cohort = make_cohort()
+    weights = run(cohort).student_weights(0)
+    before = weights.read_bytes(), weights.stat().st_mtime_ns
+    with caplog.at_level(logging.INFO, logger="reactkd_auto"):
+        run(cohort)
+    assert "fold 0 is finished" in caplog.text
+    assert weights.stat().st_mtime_ns == before[1]
+    run(cohort, restart=True)
+    assert weights.stat().st_mtime_ns != before[1]
+    assert weights.read_bytes() == before[0]
+
+
+def test_all_folds_are_pooled_and_teachers_are_shared_between_presets(make_cohort, _no_figures, caplog):
+    cohort = make_cohort()
+    model = run(cohort, fold="all")
+    assert model.finished_folds() == [0, 1]
+    pooled = rows(model.path / "cross_validation" / "predictions.csv")
+    assert sorted(r["case"] for r in pooled) == [f"case_{i:02d}" for i in range(8)]
+    assert {r["fold"] for r in pooled} == {"0", "1"}
+    assert model.path / "cross_validation" in _no_figures
+    assert model.path / "cross_validation" / "teacher" in _no_figures
+
+
+def test_other_lengths_are_refused_for_a_begun_fold_and_for_shared_teachers(make_cohort):
+    cohort = make_cohort()
+    model = run(cohort)
+    model.student_weights(0).unlink()
+    with pytest.raises(UserError, match=r"without_0: was trained with epochs 2, this run expects 3.*--restart"):
+        run(cohort, epochs=3)
+    run(cohort, epochs=3, restart=True)
+
+
+class _Stop(Exception):
+    """Stands for kill -9: nothing gets a chance to be saved."""
+
+
+@pytest.mark.parametrize("place", ["localiser", "teachers", "student", "weights", "validation"])
+def test_killed_anywhere_and_called_again_it_ends_the_same(make_cohort, tmp_path, monkeypatch, place):
+    whole = run(make_cohort(workspace=tmp_path / "whole"))
+    cohort = make_cohort(workspace=tmp_path / "killed")
+    target, at = {
+        "localiser": ("reactkd_auto.training.localiser_stage.LocaliserTask.step", 3),
+        "teachers": ("reactkd_auto.training.teachers_stage.TeacherTask.step", 3),
+        "student": ("reactkd_auto.training.student_stage.StudentTask.step", 4),
+        "weights": ("reactkd_auto.training.stages.save_weights", 3),
+        "validation": ("reactkd_auto.training.validation.write_labels", 1),
+    }[place]
+    with monkeypatch.context() as patch:
+        _break(patch, target, at)
+        with pytest.raises(_Stop):
+            run(cohort)
+    model = run(cohort)
+    assert same_weights(model.student_weights(0), whole.student_weights(0))
+    results = [m.fold(0) / "validation" / "predictions.csv" for m in (model, whole)]
+    assert results[0].read_text() == results[1].read_text()
+
+
+def _break(patch: pytest.MonkeyPatch, target: str, at: int) -> None:
+    """Let the ``at``-th call of a function fail."""
+    from importlib import import_module
+
+    module, _, name = target.rpartition(".")
+    try:
+        owner = import_module(module)
+    except ModuleNotFoundError:
+        outer, _, inner = module.rpartition(".")
+        owner = getattr(import_module(outer), inner)
+    before, calls = getattr(owner, name), []
+
+    def broken(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == at:
+            raise _Stop
+        return before(*args, **kwargs)
+
+    patch.setattr(owner, name, broken)
+
+
+def test_a_signal_while_training_stops_with_a_sentence_and_the_next_call_continues(make_cohort, monkeypatch):
+    cohort = make_cohort()
+    from reactkd_auto.training.student_stage import StudentTask
+
+    before = StudentTask.step
+
+    def step(self, arrays, moment):
+        os.kill(os.getpid(), signal.SIGINT)
+        return before(self, arrays, moment)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudentTask, "step", step)
+        with pytest.raises(Interrupted, match=r"SIGINT after 1 of 4 iterations of fold 0, student \(auto\)"):
+            run(cohort)
+    assert run(cohort).finished_folds() == [0]
+
+
+def test_two_processes_do_not_train_the_same_fold(make_cohort):
+    from reactkd_auto.training.lock import locked
+
+    cohort = make_cohort()
+    with locked(cohort.results / "auto_seed0" / "fold_0"), pytest.raises(UserError, match="another process"):
+        run(cohort)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["7"], "fold 7: expected 0…1, or all."),
+        (["0", "--epochs", "0"], "--epochs 0: expected at least 1."),
+        (["0", "-d", "9"], "no dataset fit '9'"),
+        (["0", "-p", "other"], "other.json: file not found"),
+        (["0", "--seed", "-1"], "--seed -1: expected 0 or more."),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_sentence_and_exit_code_2(make_cohort, capsys, arguments, sentence):
+    cohort = make_cohort()
+    assert main([*arguments, "-w", str(cohort.workspace), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_a_case_that_is_not_preprocessed_is_named(make_cohort, capsys):
+    cohort = make_cohort()
+    (cohort.cases / "case_03.json").unlink()
+    assert main(["0", "-w", str(cohort.workspace)]) == 2
+    assert "1 cases are not preprocessed (first case_03), expected all 10" in capsys.readouterr().err
+
+
+def test_folds_that_are_not_the_plan_s_are_refused(make_cohort, capsys):
+    cohort = make_cohort()
+    path = cohort.cases.parent / "splits.json"
+    path.write_text(path.read_text().replace('"case_03": 1', '"case_03": 0'))
+    assert main(["0", "-w", str(cohort.workspace)]) == 2
+    assert "splits.json: not the folds of plan.json" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sigterm_of_the_command_exits_with_143_and_the_same_command_finishes(make_cohort, tmp_path):
+    cohort = make_cohort()
+    command = [sys.executable, "-m", "reactkd_auto.training.command", "0", "-w", str(cohort.workspace), "--device", "cpu",
+               "--epochs", "40"]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    latest = cohort.results / "teachers" / "auto_seed0" / "without_0" / "latest.pt"
+    deadline = time.monotonic() + 120
+    while not latest.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM" in error
+    assert "Traceback" not in error
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
