@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reactkd_auto.commandline import add_workspace_option, new_parser
-from reactkd_auto.dataset import Dataset, LabelledCase, write_dataset, write_labels
+from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name, write_dataset, write_labels
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import atomic_path
 from reactkd_auto.workspace import open_workspace
@@ -63,9 +63,26 @@ def close_dataset(folder: Path, dataset: Dataset, training: Iterable[LabelledCas
     patients = len({c.patient for c in training})
     logger.info(
         "%s: %d cases of %d patients (%s, %d ungraded)",
-        folder, len(training), patients, ", ".join(counts), ungraded,
+        folder,
+        len(training),
+        patients,
+        ", ".join(counts),
+        ungraded,
     )
     return folder
+
+
+def safe_case(table: Path, case: str) -> str:
+    """The case name, checked to be a harmless file name.
+
+    Raises:
+        UserError: It is not; the message names the table it came from.
+    """
+    try:
+        check_safe_name(case, "case")
+    except ValueError as error:
+        raise UserError(f"{table}: {error}.") from None
+    return case
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from reactkd_auto.dataset import Channel, Dataset, LabelledCase, Region, channel
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
 
-from .copying import close_dataset, converter_parser, copy_once, open_dataset, read_table
+from .copying import close_dataset, converter_parser, copy_once, open_dataset, read_table, safe_case
 
 DATASET = Dataset(
     name="LIDC",
@@ -67,11 +67,9 @@ def convert_lidc(
     cases = []
     for row, label in track(kept, what="converting", total=len(kept), quiet=quiet):
         file = row["file"]
-        case = file.removesuffix(".nii.gz")
+        case = safe_case(table, file.removesuffix(".nii.gz"))
         copy_once(source / "image" / file, channel_path(folder / "imagesTr", case, 0, DATASET.file_ending))
-        copy_once(
-            source / "nodule_mask" / file, region_path(folder / "regionsTr", case, DATASET.file_ending)
-        )
+        copy_once(source / "nodule_mask" / file, region_path(folder / "regionsTr", case, DATASET.file_ending))
         cases.append(LabelledCase(case, row["patient_id"], label))
     return close_dataset(folder, DATASET, cases)
 
@@ -86,9 +84,7 @@ def _label(table: Path, row: dict[str, str]) -> int | None:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``reactkd_convert_lidc``."""
     parser = converter_parser("reactkd_convert_lidc", __doc__ or "")
-    parser.add_argument(
-        "--keep_indeterminate", action="store_true", help="keep nodules of rating 3 as ungraded cases"
-    )
+    parser.add_argument("--keep_indeterminate", action="store_true", help="keep nodules of rating 3 as ungraded cases")
     return parser
 
 

@@ -25,7 +25,7 @@ from reactkd_auto.dataset import Channel, Dataset, LabelledCase, Region, channel
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
 
-from .copying import close_dataset, converter_parser, copy_once, open_dataset, read_table
+from .copying import close_dataset, converter_parser, copy_once, open_dataset, read_table, safe_case
 
 DATASET = Dataset(
     name="STS",
@@ -42,9 +42,7 @@ MASK = "gtv_on_ct.nii.gz"
 COLUMNS = ("patient", "lung_metastasis")
 
 
-def convert_sts(
-    source: Path, *, workspace: Path | None = None, id: int | None = None, quiet: bool = False
-) -> Path:
+def convert_sts(source: Path, *, workspace: Path | None = None, id: int | None = None, quiet: bool = False) -> Path:
     """Convert the cohort and return the dataset folder; files that are already there are kept.
 
     Raises:
@@ -59,7 +57,7 @@ def convert_sts(
 
 
 def _labelled(table: Path, row: dict[str, str]) -> LabelledCase:
-    patient, label = row["patient"], row["lung_metastasis"]
+    patient, label = safe_case(table, row["patient"]), row["lung_metastasis"]
     if label not in ("", "0", "1"):
         raise UserError(f"{table}: patient {patient} has lung_metastasis {label!r}, expected 0, 1 or empty.")
     return LabelledCase(patient, patient, int(label) if label else None)

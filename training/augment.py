@@ -92,11 +92,10 @@ def _dose_views(batch: Batch, params: AugmentationParams, plan: Plan) -> Tensor:
     if not plan.dose.enabled or not batch.noise.shape[1] or bool((params.dose == 1).all()):
         return base
     device = batch.image.device
+    log_levels = torch.tensor(plan.dose.levels, device=device).log()
+    dose, phase = params.dose.to(device), params.phase.to(device)
     noise = [
-        draw_dose_noise(
-            batch.noise, batch.log_ratio, plan.dose.levels, params.dose[:, v].to(device), params.phase[:, v].to(device)
-        )
-        for v in range(views)
+        draw_dose_noise(batch.noise, batch.log_ratio, log_levels, dose[:, v], phase[:, v]) for v in range(views)
     ]
     return base + torch.cat(noise, 1)
 

@@ -109,12 +109,9 @@ def plan_grid(
 
 def _patch_reason(grid: Grid, budget: Budget) -> str:
     product = " × ".join(map(str, stride_product(grid.strides)))
-    voxels = math.prod(grid.patch_size)
-    over = (
-        f", fewer than its {voxels}: expect it to be slow or to need more memory"
-        if not budget.affords(grid.patch_size, grid.strides[0])
-        else ""
-    )
+    over = ""
+    if not budget.affords(grid.patch_size, grid.strides[0]):
+        over = f", fewer than its {math.prod(grid.patch_size)}: expect it to be slow or to need more memory"
     return f"rounded up to multiples of the network's strides, {product}; {budget.reason}{over}"
 
 

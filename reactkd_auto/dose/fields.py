@@ -86,9 +86,7 @@ def noise_fields(
         sd = model.added_sd(indices, [*planned, reference]).clamp_min(_SMALLEST_SD_HU).log()
         ratio = (sd[:, :-1] - sd[:, -1:]).transpose(0, 1)
         log_ratio[:, indices.start : indices.stop] = ratio.cpu().numpy()
-    return NoiseFields(
-        _as_given(noise, stack.restore), _as_given(log_ratio, stack.restore), reference, planned, model.rank
-    )
+    return NoiseFields(stack.as_given(noise), stack.as_given(log_ratio), reference, planned, model.rank)
 
 
 def draw_dose_noise(
@@ -113,14 +111,14 @@ def draw_dose_noise(
     Returns:
         (B, 1, z, y, x) HU to be added, of ``noise``'s dtype.
     """
-    planned, order = torch.sort(_log_odds(log_doses.to(log_ratio)))
-    dose = dose.to(log_ratio).clamp(1e-4, 1)
-    residual = (log_ratio[:, order] if len(planned) > 1 else log_ratio) - planned.view(1, -1, 1, 1, 1) / 2
-    quantum = torch.sqrt((1 - dose) / dose)
-    shares = _interpolation_shares(planned, _log_odds(torch.log(dose)))
-    scale = torch.exp(torch.einsum("bk,bkzyx->bzyx", shares, residual)) * quantum.view(-1, 1, 1, 1)
-    cos, sin = (f(angle.to(noise)).view(-1, 1, 1, 1) for f in (torch.cos, torch.sin))
-    return ((cos * noise[:, 0] + sin * noise[:, 1]) * scale.to(noise))[:, None]
+    planned, order = torch.sort(_log_odds(log_doses.float()))
+    dose = dose.float().clamp(1e-4, 1)
+    shares = torch.zeros(len(dose), len(planned), device=dose.device)
+    shares[:, order] = _interpolation_shares(planned, _log_odds(torch.log(dose)))
+    quantum = torch.sqrt((1 - dose) / dose) * torch.exp(-_log_odds(log_doses.float()) @ shares.T / 2)
+    scale = torch.exp(torch.einsum("bk,bkzyx->bzyx", shares, log_ratio.float())) * quantum.view(-1, 1, 1, 1)
+    cos, sin = (f(angle.float()).view(-1, 1, 1, 1) for f in (torch.cos, torch.sin))
+    return ((cos * noise[:, 0] + sin * noise[:, 1]) * scale)[:, None].to(noise.dtype)
 
 
 def _log_odds(log_dose: torch.Tensor) -> torch.Tensor:
@@ -139,7 +137,3 @@ def _interpolation_shares(nodes: torch.Tensor, at: torch.Tensor) -> torch.Tensor
     columns = torch.arange(len(nodes), device=at.device)
     return (columns == (upper - 1)[:, None]) * (1 - t)[:, None] + (columns == upper[:, None]) * t[:, None]
 
-
-def _as_given(layers: NDArray[np.float32], restore: Any) -> NDArray[np.float32]:
-    """Axes back from the axial stack to those of the volume as given."""
-    return layers

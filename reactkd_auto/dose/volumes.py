@@ -22,12 +22,24 @@ class AxialStack:
     Attributes:
         array: (z, y, x) HU, the input's own dtype.
         spacing: (z, y, x) mm.
-        restore: Turns an array of the same shape into the kind of thing that came in (image or array).
+        order: Axis of the given array (of the image's array) that each axis of the stack was.
+        wrap: Turns an array with the axes as given into the kind of thing that came in (image or array).
     """
 
     array: NDArray[Any]
     spacing: tuple[float, float, float]
-    restore: Callable[[NDArray[Any]], Any]
+    order: tuple[int, int, int]
+    wrap: Callable[[NDArray[Any]], Any]
+
+    def as_given(self, values: NDArray[Any]) -> NDArray[Any]:
+        """An array (..., z, y, x) of the stack with the axes of the volume as given."""
+        lead = values.ndim - 3
+        back = np.argsort(self.order) + lead
+        return np.ascontiguousarray(values.transpose(*range(lead), *back))
+
+    def restore(self, values: NDArray[Any]) -> Any:
+        """An array of the stack's shape as the kind of thing that came in."""
+        return self.wrap(self.as_given(values))
 
 
 def axial_stack(volume: Any, spacing: tuple[float, float, float] | None = None) -> AxialStack:
@@ -53,7 +65,7 @@ def _from_array(array: NDArray[Any], spacing: tuple[float, float, float] | None)
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
         raise UserError(f"dose degradation: found an array of {array.dtype}, expected numbers in HU.")
     z, y, x = (float(s) for s in spacing)
-    return AxialStack(array, (z, y, x), lambda values: values)
+    return AxialStack(array, (z, y, x), (0, 1, 2), lambda values: values)
 
 
 def _from_image(image: Any) -> AxialStack:
@@ -74,15 +86,17 @@ def _from_image(image: Any) -> AxialStack:
     array = sitk.GetArrayFromImage(image)
     _check_shape(array.shape)
     # SimpleITK's axis i is the array's axis 2 − i; the axial one goes to the front.
-    order = [2 - axis, *(a for a in range(3) if a != 2 - axis)]
+    front = 2 - axis
+    order = (front, *(a for a in range(3) if a != front))
     spacing = [float(s) for s in image.GetSpacing()[::-1]]
 
-    def restore(values: NDArray[Any]) -> Any:
-        result = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(np.argsort(order))))
+    def wrap(values: NDArray[Any]) -> Any:
+        result = sitk.GetImageFromArray(values)
         result.CopyInformation(image)
         return result
 
-    return AxialStack(array.transpose(order), (spacing[order[0]], spacing[order[1]], spacing[order[2]]), restore)
+    in_order = (spacing[order[0]], spacing[order[1]], spacing[order[2]])
+    return AxialStack(array.transpose(order), in_order, (order[0], order[1], order[2]), wrap)
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:

@@ -15,8 +15,20 @@ from reactkd_auto.planning.rules.grid import MARGIN_MM
 from reactkd_auto.planning.rules.hardware import CPU_VOXELS, Hardware
 from reactkd_auto.planning.rules.topology import SMALLEST_GRID, STUDENT_PARAMETERS, encoder_parameters, stride_product
 from reactkd_auto.planning.table import LABELS, plan_table
-from tests.planning.cohorts import CPU, CT, FDG, LESION, MR, ORGAN, cohort_of, new_case, new_dataset
-from tests.planning.cohorts import nodule_like, plan_of, sarcoma_like
+from tests.planning.cohorts import (
+    CPU,
+    CT,
+    FDG,
+    LESION,
+    MR,
+    ORGAN,
+    cohort_of,
+    new_case,
+    new_dataset,
+    nodule_like,
+    plan_of,
+    sarcoma_like,
+)
 
 BARE = {"dataset", "name", "splits_hash", "fingerprint_hash", "reasons", "chosen_by_user", "schema_version"}
 GPU = Hardware("cuda", 24.0)

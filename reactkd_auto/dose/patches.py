@@ -1,0 +1,103 @@
+"""Soft-tissue patches of a full-dose CT and their noise periodograms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+PATCH = 32
+_STRIDE = 16
+_SOFT_TISSUE_HU = (-150.0, 200.0)
+_LARGEST_GRADIENT = 6.0
+_SMOOTHING_MM = 2.5
+_EDGE_SHARE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Patches of homogeneous soft tissue.
+
+    Attributes:
+        slices: (n,) slice of each.
+        corners: (n, 2) first row and column of each.
+        pixels: (n, PATCH, PATCH) HU after removal of a quadratic surface.
+        periodograms: (n, PATCH, PATCH // 2 + 1) HU² mm², Hann-windowed.
+    """
+
+    slices: NDArray[np.int64]
+    corners: NDArray[np.int64]
+    pixels: NDArray[np.float32]
+    periodograms: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def subset(self, keep: NDArray[np.bool_]) -> Patches:
+        """The patches where ``keep`` holds."""
+        return Patches(
+            self.slices[keep], self.corners[keep], self.pixels[keep], self.periodograms[torch.from_numpy(keep)]
+        )
+
+
+def find_patches(
+    volume: NDArray[np.generic], spacing: tuple[float, float, float], slices: list[int], *, most: int
+) -> Patches:
+    """Patches whose smoothed gradient stays below 6 HU/mm, about ``most`` at the utmost, evenly from the slices."""
+    found_slices, found_corners, found_pixels = [], [], []
+    quota = max(4, -(-most // max(1, len(slices))))
+    for z in slices:
+        image = np.nan_to_num(np.asarray(volume[z], dtype=np.float32), nan=-1000.0)
+        corners = _homogeneous_corners(image, spacing[1:])
+        for row, column in corners[:: max(1, len(corners) // quota)][:quota]:
+            found_slices.append(z)
+            found_corners.append((row, column))
+            found_pixels.append(image[row : row + PATCH, column : column + PATCH])
+    pixels = detrended(np.array(found_pixels, dtype=np.float32).reshape(-1, PATCH, PATCH))
+    return Patches(
+        np.array(found_slices, dtype=np.int64),
+        np.array(found_corners, dtype=np.int64).reshape(-1, 2),
+        pixels,
+        periodograms(pixels, spacing[1] * spacing[2]),
+    )
+
+
+def detrended(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, PATCH, PATCH) less their least-squares quadratic surfaces."""
+    t = np.linspace(-1, 1, PATCH)
+    y, x = np.meshgrid(t, t, indexing="ij")
+    design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]).reshape(6, -1)
+    q, _ = np.linalg.qr(design.T)
+    flat = patches.reshape(len(patches), -1).astype(np.float64)
+    return (flat - (flat @ q) @ q.T).reshape(patches.shape).astype(np.float32)
+
+
+def periodograms(pixels: NDArray[np.float32], pixel_area: float) -> torch.Tensor:
+    """|FFT of the Hann-windowed patch|² in HU² mm², float32; its mean over white noise of variance v is v × area."""
+    window = np.hanning(PATCH + 1)[:-1]
+    taper = torch.from_numpy(np.outer(window, window)).float()
+    spectrum = torch.fft.rfft2(torch.from_numpy(pixels) * taper)
+    return spectrum.abs() ** 2 * (pixel_area / float((taper**2).sum()))
+
+
+def _homogeneous_corners(
+    image: NDArray[np.float32], spacing: tuple[float, float]
+) -> list[tuple[int, int]]:
+    """Corners on a regular grid of the patches that are soft tissue without edges."""
+    if min(image.shape) < PATCH:
+        return []
+    sigma = [_SMOOTHING_MM / s for s in spacing]
+    smooth = ndimage.gaussian_filter(image, sigma)
+    slope_y, slope_x = np.gradient(smooth, *spacing)
+    low, high = _SOFT_TISSUE_HU
+    bad = (np.hypot(slope_y, slope_x) > _LARGEST_GRADIENT) | (smooth < low) | (smooth > high)
+    total = np.pad(bad.cumsum(0).cumsum(1), ((1, 0), (1, 0))).astype(np.int64)
+    rows = np.arange(0, image.shape[0] - PATCH + 1, _STRIDE)
+    columns = np.arange(0, image.shape[1] - PATCH + 1, _STRIDE)
+    r, c = np.meshgrid(rows, columns, indexing="ij")
+    count = total[r + PATCH, c + PATCH] - total[r, c + PATCH] - total[r + PATCH, c] + total[r, c]
+    good = count <= _EDGE_SHARE * PATCH**2
+    return [(int(a), int(b)) for a, b in zip(r[good], c[good], strict=True)]
