@@ -6,13 +6,14 @@ import argparse
 import csv
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from reactkd_auto.commandline import add_workspace_option, new_parser
 from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name, write_dataset, write_labels
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import atomic_path
+from reactkd_auto.jsonio import atomic_path, read_json, to_plain, write_json
 from reactkd_auto.workspace import open_workspace
 
 logger = logging.getLogger(__name__)
@@ -33,10 +34,30 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
 
 
-def open_dataset(workspace: Path | None, name: str, number: int | None) -> Path:
-    """Folder of a new dataset, or of the one that an interrupted call with the same name and number began."""
+def open_dataset(workspace: Path | None, name: str, number: int | None, settings: Mapping[str, Any]) -> Path:
+    """Folder of a new dataset, or of the one that an interrupted call with the same settings began.
+
+    The settings are kept in ``conversion.json``, so that files of one conversion never meet the labels of another.
+
+    Raises:
+        UserError: The folder exists and was made with other settings.
+    """
     space = open_workspace(workspace)
-    return space.raw_dataset(space.new_dataset_folder(name, number))
+    folder = space.raw_dataset(space.new_dataset_folder(name, number))
+    record = folder / "conversion.json"
+    wanted = to_plain(settings)
+    if not any(not p.name.startswith(".tmp") for p in folder.glob("*")):
+        write_json(record, wanted)
+    found = read_json(record) if record.exists() else None
+    if found != wanted:
+        raise UserError(
+            f"{folder}: made with {_words(found)}, expected {_words(wanted)}; give another --id, or delete the folder."
+        )
+    return folder
+
+
+def _words(settings: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{k} {v}" for k, v in settings.items()) if settings else "settings that are not recorded"
 
 
 def copy_once(source: Path, target: Path) -> None:

@@ -9,8 +9,9 @@ Layout of the source folder::
 Malignancy 1 and 2 become `benign`, 4 and 5 `malignant`; 3 (indeterminate) is left out, or kept as ungraded cases with
 ``--keep_indeterminate``. A patient may have several nodules: each is a case, and folds go by patient.
 
-Public source: TCIA collection LIDC-IDRI (Armato et al. 2011, doi 10.7937/K9/TCIA.2015.LO9QL9SX, CC BY 3.0). To rebuild it:
-take the consensus mask and mean ratings of each nodule with pylidc, crop CT and mask round the nodule, round the rating.
+Public source: TCIA collection LIDC-IDRI (Armato et al. 2011, doi 10.7937/K9/TCIA.2015.LO9QL9SX, CC BY 3.0).
+To rebuild it: take the consensus mask and mean ratings of each nodule with pylidc, crop CT and mask round the nodule,
+round the rating.
 The crops are tight in z, so their length tells the nodule's size; preprocessing must not let padding tell it.
 """
 
@@ -21,10 +22,16 @@ from pathlib import Path
 
 from reactkd_auto.commandline import run
 from reactkd_auto.dataset import Channel, Dataset, LabelledCase, Region, channel_path, region_path
+from reactkd_auto.dataset_conversion.copying import (
+    close_dataset,
+    converter_parser,
+    copy_once,
+    open_dataset,
+    read_table,
+    safe_case,
+)
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
-
-from .copying import close_dataset, converter_parser, copy_once, open_dataset, read_table, safe_case
 
 DATASET = Dataset(
     name="LIDC",
@@ -63,7 +70,8 @@ def convert_lidc(
     table = Path(source) / "metadata.csv"
     rows = [(row, _label(table, row)) for row in read_table(table, COLUMNS)]
     kept = [(row, label) for row, label in rows if label is not None or keep_indeterminate]
-    folder = open_dataset(workspace, DATASET.name, id)
+    settings = {"source": Path(source).resolve(), "keep_indeterminate": keep_indeterminate}
+    folder = open_dataset(workspace, DATASET.name, id, settings)
     cases = []
     for row, label in track(kept, what="converting", total=len(kept), quiet=quiet):
         file = row["file"]

@@ -6,8 +6,8 @@ doi 10.5281/zenodo.10519652 (Yang et al. 2023, Scientific Data 10:41, CC BY 4.0)
 
 * The official training and validation parts go to imagesTr as cases ``train_0000`` … and ``val_0000`` …: folds are made
   over both, nothing is selected on the validation part. The official test part goes to imagesTs with labelsTs.csv.
-* The base channel is the mask itself (role `binary_mask`: no dose degradation). The region map is the mask as well, as a
-  `lesion`: the shape in question must be a node of the graph, and it is what the class is about.
+* The base channel is the mask itself (role `binary_mask`: no dose degradation). The region map is the mask as well, as
+  a `lesion`: the shape in question must be a node of the graph, and it is what the class is about.
 * Spacing is 64 mm / size for the adrenal gland (its box is 64 mm wide by the publication), else nominally 1 mm.
 * The file does not say which two glands are one patient's; each case stands for a patient of its own.
 
@@ -35,10 +35,9 @@ from reactkd_auto.dataset import (
     region_path,
     write_labels,
 )
+from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser, open_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
-
-from .copying import close_dataset, converter_parser, open_dataset
 
 PARTS = ("train", "val", "test")
 SOURCE = "MedMNIST v2, doi 10.5281/zenodo.10519652"
@@ -70,11 +69,11 @@ def convert_medmnist3d(
     """
     source = Path(source)
     key, _, size = source.stem.partition("_")
-    if key not in SHAPES:
+    if key not in SHAPES or size not in ("", "64"):
         known = ", ".join(f"{k}.npz or {k}_64.npz" for k in SHAPES)
         raise UserError(f"{source}: not a known file, expected {known} with its published name.")
     shapes, arrays = SHAPES[key], _read_arrays(source)
-    folder = open_dataset(workspace, shapes.name + size, id)
+    folder = open_dataset(workspace, shapes.name + size, id, {"source": source.resolve()})
     for part in PARTS:
         _write_part(folder, part, arrays[f"{part}_images"], shapes, quiet=quiet)
     dataset = _dataset(shapes, size)

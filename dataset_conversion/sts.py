@@ -8,9 +8,10 @@ Layout of the source folder::
     STS_001/mr_t1.nii.gz          T1-weighted MR, its own grid; optional
     STS_001/gtv_on_ct.nii.gz      gross tumour volume, 0/1, on the CT grid; optional
 
-Public source: TCIA collection Soft-tissue-Sarcoma (Vallières et al. 2015, doi 10.7937/K9/TCIA.2015.7GO2GSKS, CC BY 3.0),
-as NIfTI with masks in the IBSI multi-modality data set; metastasis status is in the collection's clinical table.
-To rebuild it: resample the tumour mask to the CT grid, crop all images 3 cm round the tumour, write the table.
+Public source: TCIA collection Soft-tissue-Sarcoma (Vallières et al. 2015, doi 10.7937/K9/TCIA.2015.7GO2GSKS,
+CC BY 3.0), as NIfTI with masks in the IBSI multi-modality data set; metastasis status is in the collection's
+clinical table. To rebuild it: resample the tumour mask to the CT grid, crop all images 3 cm round the tumour, write the
+table.
 
 There is one PET tracer. The T1 MR serves as the second privileged channel, as a stand-in for a second tracer.
 """
@@ -22,10 +23,16 @@ from pathlib import Path
 
 from reactkd_auto.commandline import run
 from reactkd_auto.dataset import Channel, Dataset, LabelledCase, Region, channel_path, region_path
+from reactkd_auto.dataset_conversion.copying import (
+    close_dataset,
+    converter_parser,
+    copy_once,
+    open_dataset,
+    read_table,
+    safe_case,
+)
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
-
-from .copying import close_dataset, converter_parser, copy_once, open_dataset, read_table, safe_case
 
 DATASET = Dataset(
     name="STS",
@@ -50,7 +57,7 @@ def convert_sts(source: Path, *, workspace: Path | None = None, id: int | None =
     """
     rows = read_table(Path(source) / "labels.csv", COLUMNS)
     cases = [_labelled(Path(source) / "labels.csv", row) for row in rows]
-    folder = open_dataset(workspace, DATASET.name, id)
+    folder = open_dataset(workspace, DATASET.name, id, {"source": Path(source).resolve()})
     for case in track(cases, what="converting", quiet=quiet):
         _copy_case(Path(source) / case.case, folder, case.case)
     return close_dataset(folder, DATASET, cases)

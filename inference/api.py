@@ -128,10 +128,17 @@ def _answer(case: InputCase, model: LoadedModel, output: Path, *, explanation: b
             return result
         result = predict_case(case, model, output, key=key, explanation=explanation, flips=flips)
     except UserError as error:
-        result = CaseResult(key, case.case, "failed", reason=str(error))
+        result = CaseResult(key, case.case, "failed", reason=_without_folders(str(error), case))
     logger.info("%s: %s", case.case, _sentence(result))
     write_result(output, result)
     return result
+
+
+def _without_folders(sentence: str, case: InputCase) -> str:
+    """File names stay, their folders go: a report is handed on, and folders are named after patients here and there."""
+    for path in (*case.channels.values(), case.regions):
+        sentence = sentence if path is None else sentence.replace(str(path), path.name)
+    return sentence
 
 
 def _read_hash(case: InputCase) -> str:

@@ -21,6 +21,7 @@ from reactkd_auto.inference.pictures import draw_case
 from reactkd_auto.inference.reading import ReadCase, read_case
 from reactkd_auto.inference.region_table import most_important, region_rows
 from reactkd_auto.inference.results import CaseResult, RegionSource, normalised_entropy
+from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing import preprocess_case
 from reactkd_auto.preprocessing.batch import centre_window, collate
 from reactkd_auto.regions.slots import node_slots
@@ -41,7 +42,7 @@ class _Layers:
 
     image: sitk.Image
     regions: sitk.Image | None
-    explanation: sitk.Image
+    explanation: sitk.Image | None
 
 
 def predict_case(
@@ -66,7 +67,7 @@ def predict_case(
         return CaseResult(key, case.case, "not classified", reason=regions.reason, regions_from=regions.source)
     raw = RawCase(case.case, read.raw.images, regions.image)
     prepared = preprocess_case(
-        raw, plan=model.plan, dataset=model.dataset, patient=case.case, label=None, noise_seed=None
+        raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case.case, label=None, noise_seed=None
     )
     window = centre_window(model.plan)
     batch = collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device)
@@ -90,7 +91,7 @@ def predict_case(
     )
     if explained is not None:
         painted = write_explanation(output, prepared, explained, regions.image, read.own)
-        layers = _Layers(read.raw.images[0], regions.image, painted)
+        layers = _Layers(read.raw.images[0], regions.image, painted if explained.image.any() else None)
         _draw(Path(output) / "pictures" / f"{case.case}.png", result, prepared, layers, model)
     return result
 
@@ -111,6 +112,11 @@ def _has_any(regions: sitk.Image | None, values: Sequence[int]) -> bool:
     return regions is not None and bool(np.isin(sitk.GetArrayViewFromImage(regions), values).any())
 
 
+def _without_coarse(plan: Plan) -> Plan:
+    """The plan without the localiser's image, which has done its work by then."""
+    return replace(plan, localiser=replace(plan.localiser, enabled=False))
+
+
 def _cut(case: PreprocessedCase, window: tuple[slice, slice, slice]) -> PreprocessedCase:
     """The case's arrays within the patch."""
     inside = (slice(None), *window)
@@ -126,7 +132,7 @@ def _cut(case: PreprocessedCase, window: tuple[slice, slice, slice]) -> Preproce
 
 def _warnings(case: PreprocessedCase, explanation: Explanation | None) -> tuple[str, ...]:
     warnings = list(case.properties.flags)
-    if explanation is not None and explanation.node_share is not None and not explanation.node_share.any():
+    if explanation is not None and explanation.node_share is not None and not (explanation.node_share > 0).any():
         warnings.append("No region speaks for the answer: it rests on the image as a whole.")
     return tuple(warnings)
 
@@ -151,5 +157,10 @@ def _draw(path: Path, result: CaseResult, case: PreprocessedCase, layers: _Layer
     )
     assert result.probabilities is not None
     probability = f"p = {max(result.probabilities):.2f} ± {result.uncertainty_std:.2f}"
-    subtitle = f"planes through {'the middle' if shown is None else shown.node}"
-    draw_case(path, display, title=f"{result.case}: {result.predicted_class}, {probability}", subtitle=subtitle)
+    draw_case(
+        path,
+        display,
+        title=f"{result.case}: {result.predicted_class}, {probability}",
+        subtitle=f"planes through {'the middle' if shown is None else shown.node.replace('_', ' ')}",
+        measure="class activation" if shown is None else "share of the evidence",
+    )

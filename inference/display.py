@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +96,7 @@ def display_case(
     )
 
 
-def position_mm(properties: CaseProperties, voxel: tuple[float, float, float]) -> NDArray[np.float64]:
+def position_mm(properties: CaseProperties, voxel: Sequence[float]) -> NDArray[np.float64]:
     """Place (x, y, z) in mm, LPS, of a voxel (z, y, x) of the case's grid."""
     matrix = np.array(properties.direction).reshape(3, 3)
     steps = np.array(voxel[::-1]) * np.array(properties.spacing_mm[::-1])

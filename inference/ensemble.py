@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reactkd_auto.inference.importance import Pass, class_activation, node_importance, recorded, shares
+from reactkd_auto.inference.importance import Pass, class_activation, node_importance, recorded, signed_shares
 from reactkd_auto.inference.model import LoadedModel
 from reactkd_auto.networks.readout import RegionReadout
 from reactkd_auto.predictor import Axes, predict_batch
@@ -75,17 +75,14 @@ class Ensemble:
         return np.mean([_numbers(torch.softmax(v, dim=1)) for v in votes], axis=0)
 
     def node_shares(self) -> NDArray[np.float64]:
-        """(members, N) what speaks for the answer, as shares of 1."""
+        """(members, N) how each node speaks for (+) or against (−) the answer, see `signed_shares`."""
         rows = [node_importance(m.readout, m.run.state, self.target)[0] for m in self.members]
-        return np.stack([shares(_numbers(row)) for row in rows])
+        return np.stack([signed_shares(_numbers(row)) for row in rows])
 
-    def activation_maps(self) -> list[NDArray[np.float32]]:
-        """Class activation maps of the image's part, positive part only, turned back where mirrored."""
-        maps = []
-        for m in self.members:
-            activation = class_activation(m.readout, m.run.state, self.target)[0].clamp_min(0)
-            maps.append(np.asarray(activation.flip(m.axes).cpu().numpy(), dtype=np.float32))
-        return maps
+    def activation_maps(self) -> list[Tensor]:
+        """Class activation maps [z, y, x] on the deepest grid, positive part only, turned back where mirrored."""
+        maps = [class_activation(m.readout, m.run.state, self.target)[0] for m in self.members]
+        return [a.clamp_min(0).flip(m.axes) for a, m in zip(maps, self.members, strict=True)]
 
 
 def run_ensemble(model: LoadedModel, batch: Batch, *, flips: bool) -> Ensemble:

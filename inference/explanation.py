@@ -25,11 +25,11 @@ class Explanation:
     """What speaks for the answer.
 
     Attributes:
-        node_share: (N,) mean over the ensemble of each node's share; None for a model without regions.
+        node_share: (N,) mean over the ensemble of each node's signed share; None for a model without regions.
         node_spread: (N,) its standard deviation.
-        image: float32 (z, y, x) on the case's grid: share of the explanation painted on the nodes' masks, or, for a
-            model without regions, the class activation map scaled to a maximum of 1.
-        spread: float32 (z, y, x), standard deviation of ``image`` over the ensemble.
+        image: float32 (z, y, x) on the case's grid: what speaks for the answer (positive mean shares) painted on the
+            nodes' masks, or, for a model without regions, the class activation map scaled to a maximum of 1.
+        spread: float32 (z, y, x), standard deviation over the ensemble of what is painted, signs kept.
         attention: float32 (z, y, x), CBAM's spatial attention, 0…1, mean over stages and folds.
     """
 
@@ -54,10 +54,11 @@ def explain(ensemble: Ensemble, case: PreprocessedCase, window: Window) -> Expla
     if ensemble.node_valid.any():
         shares = ensemble.node_shares()
         node_share, node_spread = shares.mean(axis=0), shares.std(axis=0)
-        maps = [paint_nodes(case.nodes, row) for row in shares]
+        image = paint_nodes(case.nodes, node_share.clip(min=0))
+        _, spread = mean_and_spread([paint_nodes(case.nodes, row) for row in shares])
     else:
         maps = [into_case(_scaled(to_patch(m, patch)), window, size) for m in ensemble.activation_maps()]
-    image, spread = mean_and_spread(maps)
+        image, spread = mean_and_spread(maps)
     unmirrored = [m.run.outputs.attention for m in ensemble.members if not m.axes]
     attention, _ = mean_and_spread([into_case(attention_map(a, patch), window, size) for a in unmirrored])
     return Explanation(node_share, node_spread, image, spread, attention)

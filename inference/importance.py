@@ -19,11 +19,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from reactkd_auto.networks import GraphInputs, Outputs, Student
 from reactkd_auto.networks.pooling import masked_average
@@ -70,10 +71,8 @@ def recorded(student: Student) -> Iterator[list[Pass]]:
     passes: list[Pass] = []
     readout = student.readout
 
-    def keep(
-        _: torch.nn.Module, given: tuple[Sequence[Tensor], tuple[Tensor, ...], GraphInputs], outputs: Outputs
-    ) -> None:
-        maps, _, graph = given
+    def keep(_: nn.Module, given: tuple[Sequence[Tensor], tuple[Tensor, ...], GraphInputs], outputs: Outputs) -> None:
+        maps, graph = given[0], given[2]
         used = [(m, w) for m, w, use in zip(maps, graph.weights, readout.pooled, strict=True) if use]
         state = ReadoutState(
             features=outputs.node_features.detach(),
@@ -148,7 +147,7 @@ def class_activation(readout: RegionReadout, state: ReadoutState, target: int) -
     normalisation before them is linear once its standard deviation is held at that of the averaged features, and so the
     map's mean over measured voxels is the image's part of the score, but for the biases.
     """
-    norm, linear = readout.gap
+    norm, linear = cast(tuple[nn.LayerNorm, nn.Linear], tuple(readout.gap))
     weight = linear.weight.detach()
     direction = (weight[target] - weight.mean(dim=0)) * norm.weight.detach()
     direction = direction - direction.mean()  # layer normalisation takes each voxel's mean over features off
@@ -156,8 +155,10 @@ def class_activation(readout: RegionReadout, state: ReadoutState, target: int) -
     return torch.einsum("e,bezyx->bzyx", direction, state.deepest.float()) / deviation[:, None, None, None]
 
 
-def shares(importance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What speaks for the class, as shares of 1: max(I_k, 0) / Σ; all 0 where nothing speaks for it."""
-    positive = np.maximum(importance, 0.0)
-    total = positive.sum()
-    return positive / total if total > 0 else positive
+def signed_shares(importance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """I_k / Σ_j |I_j|, so that passes of different logit scales can be averaged; all 0 where nothing counts.
+
+    Positive speaks for the class, negative against it; absolute values sum to 1.
+    """
+    total = np.abs(importance).sum()
+    return importance / total if total > 0 else importance

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 
 from reactkd_auto.dataset import Dataset, Region
+from reactkd_auto.imageio import RawCase, array_spacing
+from reactkd_auto.inference.model import LoadedModel
 from reactkd_auto.networks import Localiser
+from reactkd_auto.preprocessing import Grid, coarse_case, coarse_grid
+from reactkd_auto.preprocessing.labels import resample_labels
+from reactkd_auto.preprocessing.normalise import normalise
 
 SMALLEST_ORGAN_SHARE = 0.2
 """A component of an organ or context region smaller than this share of its largest one is dropped: of paired organs
 both stay, specks go."""
 THRESHOLD = 0.5
+
+
+def find_regions(image: sitk.Image, model: LoadedModel) -> sitk.Image | None:
+    """Regions that the model's localisers see in a whole image.
+
+    Args:
+        image: Base image in canonical orientation.
+        model: With at least one localiser.
+
+    Returns:
+        uint8 region map on the image's grid, or None where nothing plausible was found.
+    """
+    dataset, plan = model.dataset, model.plan
+    grid = coarse_grid(image, plan)
+    stored = coarse_case(RawCase("", {0: image}, None), plan, dataset)[0].astype(np.float32)
+    real = torch.from_numpy(stored * plan.normalisation[dataset.base.name].storage_scale)[None, None]
+    normalised = normalise(real.to(model.device), dataset, plan, channels=(dataset.base.name,))
+    masks = plausible_masks(
+        average_probabilities(model.localisers, normalised),
+        dataset,
+        voxel_mm3=float(np.prod(grid.spacing_mm)),
+        smallest_lesion_mm3=plan.graph.smallest_lesion_mm3,
+    )
+    return label_image(masks, grid, image, dataset) if masks else None
 
 
 def average_probabilities(localisers: Sequence[Localiser], image: torch.Tensor) -> NDArray[np.float32]:
@@ -76,3 +107,39 @@ def _plausible_components(
     floor = smallest_lesion_mm3 / voxel_mm3 if region.role == "lesion" else SMALLEST_ORGAN_SHARE * sizes.max()
     keep = np.concatenate([[False], sizes >= floor])
     return np.asarray(keep[labels])
+
+
+def label_image(masks: Mapping[int, NDArray[np.bool_]], grid: Grid, image: sitk.Image, dataset: Dataset) -> sitk.Image:
+    """Masks of the coarse grid as one region map on the image's grid.
+
+    Args:
+        masks: For each region value that was found, (z, y, x) on the coarse grid; they do not overlap.
+        grid: The coarse grid.
+        image: Gives the fine one.
+        dataset: For the regions' roles.
+    """
+    coarse = np.zeros(grid.size, np.uint8)
+    for value, mask in masks.items():
+        coarse[mask] = value
+    window, fine = _part(coarse > 0, grid, image)
+    labels = np.zeros(image.GetSize()[::-1], np.uint8)
+    labels[window] = resample_labels(grid.image(coarse), fine, dataset)
+    result = sitk.GetImageFromArray(labels)
+    result.CopyInformation(image)
+    return result
+
+
+def _part(mask: NDArray[np.bool_], grid: Grid, image: sitk.Image) -> tuple[tuple[slice, slice, slice], Grid]:
+    """The box of the image that holds a mask of the coarse grid: a whole-body CT is long, a lesion is not."""
+    voxels = np.argwhere(mask)
+    corners = list(itertools.product(*zip(voxels.min(axis=0) - 1, voxels.max(axis=0) + 1, strict=True)))
+    direction = np.array(grid.direction).reshape(3, 3)
+    places = np.array(grid.origin_mm) + (np.array(corners) * grid.spacing_mm)[:, ::-1] @ direction.T
+    points = np.array([image.TransformPhysicalPointToContinuousIndex(p) for p in places.tolist()])
+    top = np.array(image.GetSize()) - 1
+    low = np.clip(np.floor(points.min(axis=0)), 0, top).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0)), 0, top).astype(int)
+    x, y, z = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    size = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
+    origin = image.TransformIndexToPhysicalPoint(low.tolist())
+    return (z, y, x), Grid(size, array_spacing(image), origin, image.GetDirection())

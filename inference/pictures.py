@@ -20,6 +20,8 @@ INK = "#e8ecf1"
 FAINT = "#93a1b3"
 ROLE_COLOURS = {"organ": "#6fb7ff", "lesion": "#4df0e0", "context": "#b9e07a"}
 OPACITY = 0.45
+FAINTEST_TOP = 0.25
+"""The colour scale ends here or higher, so that weak evidence looks weak."""
 SCALE_BARS_MM = (5, 10, 20, 50, 100)
 
 
@@ -36,7 +38,7 @@ SOFT_TISSUE = Window("soft tissue, −160…240 HU", -160.0, 240.0)
 LUNG = Window("lung, −1350…150 HU", -1350.0, 150.0)
 SHAPE = Window("shape mask", 0.0, 1.0)
 MOSTLY_AIR_HU = -400.0
-WIDTH_INCHES, HEAD_INCHES, GAP_INCHES, BAR_INCHES = 12.0, 0.75, 0.1, 0.75
+WIDTH_INCHES, HEAD_INCHES, GAP_INCHES, BAR_INCHES = 12.0, 0.75, 0.1, 0.8
 DPI = 100
 _Place = tuple[float, float, float, float]
 
@@ -78,7 +80,9 @@ def choose_window(case: DisplayCase) -> Window:
     return LUNG if float(np.median(case.image[centre])) < MOSTLY_AIR_HU else SOFT_TISSUE
 
 
-def draw_case(path: Path, case: DisplayCase, *, title: str, subtitle: str = "") -> None:
+def draw_case(
+    path: Path, case: DisplayCase, *, title: str, subtitle: str = "", measure: str = "share of the evidence"
+) -> None:
     """Write the picture as PNG: CT with region contours, and under it the same planes with the explanation.
 
     Args:
@@ -86,6 +90,7 @@ def draw_case(path: Path, case: DisplayCase, *, title: str, subtitle: str = "") 
         case: Arrays on the display grid.
         title: Such as the case's name and answer.
         subtitle: A second, fainter line.
+        measure: What the explanation's numbers are.
     """
     from matplotlib.figure import Figure
 
@@ -97,7 +102,7 @@ def draw_case(path: Path, case: DisplayCase, *, title: str, subtitle: str = "") 
         for plane, place in zip(PLANES, places, strict=True):
             image = _draw_plane(figure.add_axes(place), case, plane, window, explained=row == 1) or image
     if image is not None:
-        _colour_bar(figure, image, layout)
+        _colour_bar(figure, image, layout, measure)
     _headline(figure, title, subtitle, window, case)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI, facecolor=BACKGROUND, format="png", metadata={"Software": None})
@@ -130,8 +135,8 @@ def _draw_plane(axes: Axes, case: DisplayCase, plane: _Plane, window: Window, *,
     image = None
     if explained and case.explanation is not None:
         share = cut_plane(case.explanation, case, plane)
-        top = max(float(case.explanation.max()), 1e-6)
-        opacity = OPACITY * (share > 0.01 * top)
+        top = max(float(case.explanation.max()), FAINTEST_TOP)
+        opacity = OPACITY * (share > 0.02 * float(case.explanation.max()))
         image = axes.imshow(share, cmap=_explanation_colours(), vmin=0, vmax=top, alpha=opacity, extent=box,
                             interpolation="nearest")  # fmt: skip
     _draw_contours(axes, case, plane, width, height)
@@ -178,7 +183,7 @@ def _decorate(axes: Axes, case: DisplayCase, plane: _Plane, width: float, height
     length = max((b for b in SCALE_BARS_MM if b <= 0.3 * width), default=SCALE_BARS_MM[0])
     x, y = 0.04 * width, 0.955 * height
     axes.plot([x, x + length], [y, y], color=INK, linewidth=2.5, solid_capstyle="butt", path_effects=outline)
-    label = {"ha": "center", "va": "bottom", "color": INK, "fontsize": 8, "path_effects": outline}
+    label: dict[str, Any] = {"ha": "center", "va": "bottom", "color": INK, "fontsize": 8, "path_effects": outline}
     axes.text(x + length / 2, y - 0.012 * height, f"{length} mm", **label)
 
 
@@ -193,13 +198,14 @@ def _headline(figure: Any, title: str, subtitle: str, window: Window, case: Disp
         figure.text(0.988 - 0.07 * i, top, f"— {role}", color=ROLE_COLOURS[role], fontsize=10, va="top", ha="right")
 
 
-def _colour_bar(figure: Any, image: Any, layout: _Layout) -> None:
+def _colour_bar(figure: Any, image: Any, layout: _Layout, measure: str) -> None:
     _, bottom, _, height = max(layout.places[-1], key=lambda place: place[3])
     left = 1 - (BAR_INCHES - GAP_INCHES) / WIDTH_INCHES
     bar = figure.colorbar(image, cax=figure.add_axes((left, bottom + 0.1 * height, 0.011, 0.8 * height)))
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=FAINT, labelsize=8, length=0)
-    bar.set_label("share of the explanation", color=FAINT, fontsize=8)
+    bar.ax.locator_params(nbins=6)
+    bar.set_label(measure, color=FAINT, fontsize=8)
 
 
 def cut_plane(array: NDArray[Any], case: DisplayCase, plane: _Plane) -> NDArray[Any]:

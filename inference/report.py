@@ -11,7 +11,7 @@ from typing import Any
 from reactkd_auto.inference.results import CaseResult
 from reactkd_auto.jsonio import write_text
 
-EMBEDDED_PICTURES = 60
+EMBEDDED_PICTURES = 50
 """More pictures than this are linked instead of embedded: a page of hundreds of megabytes opens nowhere."""
 TEMPLATES = Path(__file__).parent / "templates"
 CLASS_COLOURS = ("#3b7ddd", "#e08a1e", "#2f9e73", "#b0569c", "#8a6d3b", "#5b6b7b")
@@ -76,7 +76,7 @@ def _picture(output: Path, case: str, *, embed: bool) -> str:
 
 def _largest_importance(result: CaseResult) -> float:
     """Length of the longest bar of a case's region table."""
-    return max((row.importance or 0.0 for row in result.regions), default=0.0) or 1.0
+    return max((abs(row.importance or 0.0) for row in result.regions), default=0.0) or 1.0
 
 
 def describe_model(*, plan: Any, dataset: Any, config: Any, folds: Sequence[int], fingerprint: Any) -> ModelFacts:

@@ -24,8 +24,9 @@ class RegionRow:
         kind: ``organ``, ``parcel``, ``lesion``, ``ring``, ``other_lesions`` or ``context``.
         volume_mm3: On the grid that the network saw.
         attention: Weight of the node in the graph readout, averaged over the ensemble; None where none is given.
-        importance: Share of the explanation that this node carries (all nodes of a case sum to 1), averaged over
-            the ensemble; None when no explanation was asked for.
+        importance: Share of the evidence that this node carries, positive for the answer and negative against it
+            (absolute shares of all nodes sum to 1 in one pass), averaged over the ensemble; None when no explanation
+            was asked for.
         importance_std: Its standard deviation over the ensemble.
         grade: Class that the node's own logits favour (lesions only).
         probabilities: Of each class by the node's own logits, averaged over the ensemble (lesions only).

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name, read_dataset, read_labels, write_dataset
+from reactkd_auto.dataset import check_safe_name, read_dataset, write_dataset
 from reactkd_auto.errors import UserError
-from reactkd_auto.execution import CaseFailure, map_cases
-from reactkd_auto.fingerprint import CaseFingerprint, Fingerprint, write_fingerprint
-from reactkd_auto.imageio import list_cases
-from reactkd_auto.plan import Plan, Triple, TripleMm, read_plan, write_plan
+from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
+from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
 from reactkd_auto.planning.cohort import Cohort, summarise
-from reactkd_auto.planning.fingerprint import fingerprint_case
 from reactkd_auto.planning.hardware import choose_hardware
+from reactkd_auto.planning.leftovers import remove_leftovers
+from reactkd_auto.planning.measuring import measure_cases, read_rows
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
+from reactkd_auto.planning.preprocess import update_cases
+from reactkd_auto.planning.rooms import Rooms
 from reactkd_auto.planning.rules.training import FOLDS
 from reactkd_auto.planning.splits import split
 from reactkd_auto.provenance import write_run
@@ -27,6 +28,8 @@ from reactkd_auto.splits import Splits, read_splits, write_splits
 from reactkd_auto.workspace import open_workspace
 
 DEFAULT_PLAN = "auto"
+STORE = "fingerprints"
+"""Folder of every case's own measurements, which make a second run fast."""
 RESERVED_NAMES = ("plan", "dataset", "fingerprint", "splits", "run")
 
 logger = logging.getLogger(__name__)
@@ -61,16 +64,6 @@ class Outcome:
     folder: Path
     cases: int
     failures: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Rooms:
-    """Folders and files of one plan of one dataset."""
-
-    raw: Path
-    out: Path
-    plan_file: Path
-    cases: Path
 
 
 def plan_and_preprocess(
@@ -119,8 +112,11 @@ def run(options: Options) -> Outcome:
     hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     rooms, name = _rooms(options)
     dataset = read_dataset(rooms.raw)
-    rows = _read_cohort(rooms.raw, dataset)
-    cases, failures = _measure(rows, dataset, rooms, options)
+    rows = read_rows(rooms.raw, dataset)
+    remove_leftovers(rooms.out, rooms.out / STORE, rooms.cases)
+    cases, failures = measure_cases(
+        rows, dataset, raw=rooms.raw, store=rooms.out / STORE, workers=options.workers, quiet=options.quiet
+    )
     fingerprint = Fingerprint(name, tuple(cases))
     cohort = _usable(summarise(fingerprint, dataset))
     folds, _ = wanted_folds(cohort, options.overrides)
@@ -129,7 +125,7 @@ def run(options: Options) -> Outcome:
     splits = assign(cases)
     frame = Frame(name, options.plan, options.seed, hardware)
     plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
-    failed = _preprocess(cases, plan, dataset, rooms, options)
+    failed = update_cases(cases, plan, dataset, rooms, workers=options.workers, quiet=options.quiet)
     if failed:
         failures |= failed
         cases = [c for c in cases if c.case not in failed]
@@ -165,39 +161,6 @@ def _rooms(options: Options) -> tuple[Rooms, str]:
     ), name
 
 
-def _read_cohort(raw: Path, dataset: Dataset) -> list[LabelledCase]:
-    rows = read_labels(raw / "labelsTr.csv", dataset.classes)
-    unnamed = set(list_cases(raw, dataset)) - {row.case for row in rows}
-    if unnamed:
-        logger.warning(
-            "%s: %d images have no row and are not used, for instance %s; an empty label means ungraded.",
-            raw / "labelsTr.csv",
-            len(unnamed),
-            min(unnamed),
-        )
-    return rows
-
-
-def _measure(
-    rows: Sequence[LabelledCase], dataset: Dataset, rooms: Rooms, options: Options
-) -> tuple[list[CaseFingerprint], dict[str, str]]:
-    work = partial(fingerprint_case, raw=rooms.raw, dataset=dataset, store=rooms.out / "fingerprints")
-    measured: list[CaseFingerprint] = []
-    failures: dict[str, str] = {}
-    results = map_cases(
-        work, rows, workers=options.workers, what="measuring", quiet=options.quiet, name=lambda row: row.case
-    )
-    for row, result in results:
-        if isinstance(result, CaseFailure):
-            failures[row.case] = result.sentence
-        else:
-            measured.append(result)
-    if not measured:
-        raise UserError(f"{rooms.raw}: none of {len(rows)} cases can be used; the first: {failures[rows[0].case]}")
-    logger.info("Measured %d of %d cases.", len(measured), len(rows))
-    return measured, failures
-
-
 def _usable(cohort: Cohort) -> Cohort:
     if sum(n > 0 for n in cohort.class_patients) < 2:
         raise UserError(
@@ -221,46 +184,6 @@ def _existing_splits(out: Path, folds: int, seed: int) -> Splits | None:
     before = f"{existing.folds} folds with seed {existing.seed}"
     logger.warning("Folds are assigned anew: %d folds with seed %d instead of %s.", folds, seed, before)
     return None
-
-
-def _preprocess(
-    cases: Sequence[CaseFingerprint], plan: Plan, dataset: Dataset, rooms: Rooms, options: Options
-) -> dict[str, str]:
-    from reactkd_auto.planning.preprocess import changed_parts, outdated_cases, preprocess_cases, remove_cases
-
-    old = _existing_plan(rooms.plan_file)
-    outdated = outdated_cases(cases, plan, rooms.cases)
-    gone = sorted({p.stem for p in rooms.cases.glob("[!.]*.json")} - {c.case for c in cases})
-    if outdated or gone:
-        rooms.plan_file.unlink(missing_ok=True)  # comes back last: a plan always stands for finished cases
-    if gone:
-        logger.info("Removed %d preprocessed cases that are no longer used, for instance %s.", len(gone), gone[0])
-        remove_cases(gone, rooms.cases)
-    changed = changed_parts(old, plan) if old else []
-    why = f" (the plan changed: {', '.join(changed)})" if changed else ""
-    logger.info(
-        "Preprocessing %d cases that are new or out of date%s, keeping %d.",
-        len(outdated),
-        why,
-        len(cases) - len(outdated),
-    )
-    failed = preprocess_cases(
-        outdated,
-        plan,
-        dataset,
-        raw=rooms.raw,
-        folder=rooms.cases,
-        workers=options.workers,
-        quiet=options.quiet,
-    )
-    return {case: failure.sentence for case, failure in failed.items()}
-
-
-def _existing_plan(path: Path) -> Plan | None:
-    try:
-        return read_plan(path) if path.is_file() else None
-    except UserError:  # of another release: everything that depends on it is made again
-        return None
 
 
 def _recorded(options: Options) -> dict[str, object]:

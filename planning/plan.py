@@ -131,7 +131,7 @@ def zoomed_cases(fingerprint: Fingerprint, spacing: TripleMm, patch: Triple) -> 
     """Cases whose regions (or image, without regions) are larger than the patch."""
     room = triple_mm(n * s for n, s in zip(patch, spacing, strict=True))
     factors = {c.case: max(e / r for e, r in zip(c.wanted_extent_mm, room, strict=True)) for c in fingerprint.cases}
-    zoomed = tuple(ZoomedCase(case, round(factor, 4)) for case, factor in sorted(factors.items()) if factor > 1)
+    zoomed = tuple(ZoomedCase(case, round(factor, 4)) for case, factor in sorted(factors.items()) if factor > 1 + 1e-6)
     if not zoomed:
         return (), "every case fits into the patch"
     return zoomed, f"{len(zoomed)} of {len(factors)} cases are larger than the patch and are resampled coarser to fit"

@@ -15,7 +15,8 @@ from reactkd_auto.execution import CaseFailure, map_cases
 from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import load_case
 from reactkd_auto.jsonio import content_hash
-from reactkd_auto.plan import Plan
+from reactkd_auto.plan import Plan, read_plan
+from reactkd_auto.planning.rooms import Rooms
 from reactkd_auto.preprocessing import preprocess_case
 
 PREPROCESSING_VERSION = 1
@@ -46,6 +47,32 @@ def case_hash(case: CaseFingerprint, plan: Plan) -> str:
 def outdated_cases(cases: Sequence[CaseFingerprint], plan: Plan, folder: Path) -> list[CaseFingerprint]:
     """Cases that are not in ``folder``, or whose files or plan have changed since."""
     return [case for case in cases if not _is_current(case, plan, folder)]
+
+
+def update_cases(
+    cases: Sequence[CaseFingerprint],
+    plan: Plan,
+    dataset: Dataset,
+    rooms: Rooms,
+    *,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> dict[str, str]:
+    """Make what is missing or out of date, remove what is no longer used; a sentence for each case that failed."""
+    old = _existing_plan(rooms.plan_file)
+    outdated = outdated_cases(cases, plan, rooms.cases)
+    gone = sorted({p.stem for p in rooms.cases.glob("[!.]*.json")} - {c.case for c in cases})
+    if outdated or gone:
+        rooms.plan_file.unlink(missing_ok=True)  # comes back last: a plan always stands for finished cases
+    if gone:
+        logger.info("Removed %d preprocessed cases that are no longer used, for instance %s.", len(gone), gone[0])
+        remove_cases(gone, rooms.cases)
+    changed = changed_parts(old, plan) if old else []
+    why = f" (the plan changed: {', '.join(changed)})" if changed else ""
+    kept = len(cases) - len(outdated)
+    logger.info("Preprocessing %d cases that are new or out of date%s, keeping %d.", len(outdated), why, kept)
+    failed = preprocess_cases(outdated, plan, dataset, raw=rooms.raw, folder=rooms.cases, workers=workers, quiet=quiet)
+    return {case: failure.sentence for case, failure in failed.items()}
 
 
 def preprocess_cases(
@@ -104,3 +131,10 @@ def _is_current(case: CaseFingerprint, plan: Plan, folder: Path) -> bool:
         return read_properties(folder, case.case).input_hash == case_hash(case, plan)
     except UserError:  # written by another release, or damaged: made again
         return False
+
+
+def _existing_plan(path: Path) -> Plan | None:
+    try:
+        return read_plan(path) if path.is_file() else None
+    except UserError:  # of another release: everything that depends on it is made again
+        return None

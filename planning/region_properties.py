@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import cc3d
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
@@ -16,12 +16,16 @@ from reactkd_auto.dataset import Dataset
 from reactkd_auto.fingerprint import RING_WIDTHS_MM
 from reactkd_auto.imageio import RawCase, array_spacing
 from reactkd_auto.plan import TripleMm
+from reactkd_auto.regions.lesions import lesion_components, whole_organ
+from reactkd_auto.regions.rings import ring_map
 
 MOST_LESIONS = 64
 """Components recorded for a case; no graph has more than a quarter of them."""
 OUTSIDE_AIR_HU = -950.0
 """Lung is denser; what is not is outside the body (or bowel gas)."""
-Mask = np.ndarray
+Mask = NDArray[np.bool_]
+Labels = NDArray[np.int32]
+Points = NDArray[np.float64]
 
 
 def regions(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
@@ -35,23 +39,22 @@ def regions(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
     }
     if raw.regions is None:
         return nothing
-    labels = sitk.GetArrayViewFromImage(raw.regions)
-    lesions = np.isin(labels, dataset.region_values("lesion"))
-    organ = np.isin(labels, dataset.region_values("organ"))
-    both = lesions | organ
-    if not both.any():
+    labels = sitk.GetArrayFromImage(raw.regions)
+    components, voxels = lesion_components(labels, dataset)
+    organ = whole_organ(labels, components, dataset)
+    marked = (components > 0) | np.isin(labels, dataset.region_values("organ"))
+    if not marked.any():
         return nothing
     spacing = array_spacing(raw.regions)
-    components, volumes, centroids = lesion_components(lesions, spacing)
-    inside = both if organ.any() else lesions | _body(raw, dataset)
-    if organ.any():
-        centroids = [*centroids, ndimage.center_of_mass(organ) * np.array(spacing)]
+    voxel_mm3 = math.prod(spacing)
+    count = min(len(voxels), MOST_LESIONS)
+    inside = organ if organ.any() else marked | _body(raw, dataset)
     return {
-        "region_extent_mm": extent_mm(both, spacing),
-        "lesion_volumes_mm3": tuple(volumes),
-        "ring_volumes_mm3": ring_volumes(components, len(volumes), lesions, inside, spacing),
-        "organ_volume_mm3": float(both.sum() * math.prod(spacing)) if organ.any() else None,
-        "neighbour_distances_mm": nearest_distances(centroids),
+        "region_extent_mm": extent_mm(marked, spacing),
+        "lesion_volumes_mm3": tuple(float(v * voxel_mm3) for v in voxels[:count]),
+        "ring_volumes_mm3": ring_volumes(components, count, inside, spacing),
+        "organ_volume_mm3": float(organ.sum() * voxel_mm3) if organ.any() else None,
+        "neighbour_distances_mm": nearest_distances(centroids(components, count, organ, spacing)),
     }
 
 
@@ -62,37 +65,32 @@ def extent_mm(mask: Mask, spacing: TripleMm) -> TripleMm:
     return float(z), float(y), float(x)
 
 
-def lesion_components(mask: Mask, spacing: TripleMm) -> tuple[np.ndarray, list[float], list[np.ndarray]]:
-    """26-connected components, numbered by falling volume from 1 on; their volumes in mm³ and centroids in mm."""
-    found, count = cc3d.connected_components(mask.astype(np.uint8), connectivity=26, return_N=True)
-    statistics = cc3d.statistics(found)
-    sizes = np.asarray(statistics["voxel_counts"])[1 : count + 1]
-    order = np.argsort(-sizes, kind="stable")[:MOST_LESIONS]
-    number = np.zeros(count + 1, np.uint8)
-    number[order + 1] = np.arange(1, len(order) + 1)
-    volumes = [float(sizes[i] * math.prod(spacing)) for i in order]
-    return number[found], volumes, [statistics["centroids"][i + 1] * np.array(spacing) for i in order]
+def ring_volumes(components: Labels, count: int, inside: Mask, spacing: TripleMm) -> tuple[tuple[float, ...], ...]:
+    """For each of `RING_WIDTHS_MM`, the volume in mm³ of the ring of each of the first ``count`` lesions."""
+    return tuple(
+        tuple(
+            float(v * math.prod(spacing))
+            for v in np.bincount(
+                ring_map(components, inside=inside, width_mm=width, spacing=spacing).ravel(), minlength=count + 1
+            )[1 : count + 1]
+        )
+        for width in RING_WIDTHS_MM
+    )
 
 
-def ring_volumes(
-    components: np.ndarray, count: int, lesions: Mask, inside: Mask, spacing: TripleMm
-) -> tuple[tuple[float, ...], ...]:
-    """For each of `RING_WIDTHS_MM`, how much tissue inside organ or body lies that near to each lesion, in mm³."""
-    margin = [math.ceil(RING_WIDTHS_MM[-1] / s) for s in spacing]
-    volumes: list[list[float]] = []
-    for number, box in enumerate(ndimage.find_objects(components, max_label=count), start=1):
-        window = tuple(slice(max(0, s.start - m), s.stop + m) for s, m in zip(box, margin, strict=True))
-        distance = ndimage.distance_transform_edt(components[window] != number, sampling=spacing)
-        allowed = inside[window] & ~lesions[window]
-        volumes.append([float(((distance <= w) & allowed).sum() * math.prod(spacing)) for w in RING_WIDTHS_MM])
-    return tuple(tuple(v[i] for v in volumes) for i in range(len(RING_WIDTHS_MM)))
+def centroids(components: Labels, count: int, organ: Mask, spacing: TripleMm) -> Points:
+    """(regions, 3) centroids in mm of the first ``count`` lesions and of the organ, if there is one."""
+    points = list(ndimage.center_of_mass(components > 0, components, range(1, count + 1)))
+    if organ.any():
+        points.append(ndimage.center_of_mass(organ))
+    return np.array(points, float).reshape(-1, 3) * np.array(spacing)
 
 
-def nearest_distances(centroids: list[np.ndarray]) -> tuple[float, ...]:
-    """Distance in mm from each centroid to the nearest other; empty for fewer than two."""
-    if len(centroids) < 2:
+def nearest_distances(points: Points) -> tuple[float, ...]:
+    """Distance in mm from each point to the nearest other; empty for fewer than two."""
+    if len(points) < 2:
         return ()
-    distances = cdist(centroids, centroids)
+    distances = cdist(points, points)
     np.fill_diagonal(distances, np.inf)
     return tuple(float(d) for d in distances.min(axis=1))
 

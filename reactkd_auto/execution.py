@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -26,6 +27,12 @@ Result = TypeVar("Result")
 
 BYTES_PER_WORKER = 3 * 2**30
 """Free memory that each local process is granted: a large CT with two PETs and its noise fields."""
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -210,8 +217,9 @@ def _exit_reason(code: int | None) -> str:
 def _serve(connection: Connection, function: bytes) -> None:
     """Life of a worker: until the other end closes, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
-    with single_threaded():
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when they are first imported
+    loaded = {"torch", "SimpleITK"} & set(sys.modules)
+    with single_threaded() if loaded else nullcontext():
         apply = pickle.loads(function)
         connection.send(True)
         while True:

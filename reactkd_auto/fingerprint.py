@@ -46,7 +46,7 @@ class CaseFingerprint:
         region_extent_mm: Of the box round all organ and lesion regions; None where the case has none.
         lesion_volumes_mm3: Of the 26-connected lesion components, largest first.
         ring_volumes_mm3: For each of `RING_WIDTHS_MM`, the ring volume of each lesion, inside the organ (or body).
-        organ_volume_mm3: Of organ and lesions together; None without an organ region.
+        organ_volume_mm3: Of the organ with the lesions in it; None without an organ region.
         neighbour_distances_mm: From each lesion's or organ's centroid to the nearest other one.
         flags: Sentences that a person should read about this case.
     """

@@ -94,9 +94,7 @@ def _dose_views(batch: Batch, params: AugmentationParams, plan: Plan) -> Tensor:
     device = batch.image.device
     log_levels = torch.tensor(plan.dose.levels, device=device).log()
     dose, phase = params.dose.to(device), params.phase.to(device)
-    noise = [
-        draw_dose_noise(batch.noise, batch.log_ratio, log_levels, dose[:, v], phase[:, v]) for v in range(views)
-    ]
+    noise = [draw_dose_noise(batch.noise, batch.log_ratio, log_levels, dose[:, v], phase[:, v]) for v in range(views)]
     return base + torch.cat(noise, 1)
 
 

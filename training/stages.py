@@ -148,10 +148,13 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def tell_size(folder: Path, name: str, network: nn.Module, run: Run) -> None:
-    """Log and store parameters and FLOPs of a network in the folder's ``networks.json``."""
+    """Log parameters and FLOPs of a network and store them in the folder's ``networks.json``, counted once."""
     path = folder / "networks.json"
-    size = describe(network, run.plan, run.dataset)
+    sizes = read_json(path) if path.exists() else {}
+    if name not in sizes:
+        sizes[name] = describe(network, run.plan, run.dataset)
+        write_json(path, sizes)
+    size = sizes[name]
     logger.info(
         "%s: %.2f million parameters, %.2f GFLOP a sample.", name, size["parameters"] / 1e6, size["flops"] / 1e9
     )
-    write_json(path, {**(read_json(path) if path.exists() else {}), name: size})

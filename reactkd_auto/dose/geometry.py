@@ -77,7 +77,9 @@ class Canvas:
         return (torch.arange(n, dtype=torch.float64) - (n - 1) / 2) * s
 
     def enlarge(self, coarse: torch.Tensor) -> torch.Tensor:
-        """(..., GRID, GRID) → (..., rows, columns), bilinearly."""
+        """(n, k, GRID, GRID) → (n, k, rows, columns), bilinearly."""
+        if all(math.isclose(n * s, self.side) for n, s in zip(self.shape, self.spacing, strict=True)):
+            return torch.nn.functional.interpolate(coarse, self.shape, mode="bilinear", align_corners=False)
         up_y, up_x = (self._interpolation(i).to(coarse) for i in (0, 1))
         return up_y @ coarse @ up_x.T
 
@@ -89,7 +91,7 @@ class Canvas:
         return (torch.minimum(edges[None, 1:], cells + 1) - torch.maximum(edges[None, :-1], cells)).clamp_min(0)
 
     def _interpolation(self, axis: int) -> torch.Tensor:
-        position = self.coordinates(axis) / self.pixel + (GRID - 1) / 2
+        position = (self.coordinates(axis) / self.pixel + (GRID - 1) / 2).clamp(0, GRID - 1)
         return (1 - (position[:, None] - torch.arange(GRID)).abs()).clamp_min(0)
 
     def _inside_ellipse(self) -> torch.Tensor:
@@ -110,8 +112,8 @@ class Projector:
             # torch says of its compressed sparse rows that they are in beta; products with them are tested here.
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
             forward = torch.sparse_coo_tensor(indices, weights, size, check_invariants=False).coalesce()
-            self.forward = forward.to_sparse_csr().to(device)
-            self.backward = forward.t().coalesce().to_sparse_csr().to(device)
+            self.forward = _compressed(forward).to(device)
+            self.backward = _compressed(forward.t().coalesce()).to(device)
 
     def project(self, coarse: torch.Tensor) -> torch.Tensor:
         """(n, GRID, GRID) → (n, ANGLES, BINS): sums along rays, in coarse pixels (multiply by `Canvas.pixel`)."""
@@ -119,9 +121,11 @@ class Projector:
         return (self.forward @ coarse.reshape(n, -1).T).T.reshape(n, ANGLES, BINS)
 
     def average_back(self, rays: torch.Tensor) -> torch.Tensor:
-        """(n, ANGLES, BINS) → (n, GRID, GRID): sum over angles of the mean over each pixel's footprint."""
-        n = len(rays)
-        return (self.backward @ rays.reshape(n, -1).T).T.reshape(n, GRID, GRID)
+        """(ANGLES, BINS, n) → (n, GRID, GRID): sum over angles of the mean over each pixel's footprint.
+
+        The last axis runs over images, the layout in which the sparse product is fastest.
+        """
+        return (self.backward @ rays.reshape(ANGLES * BINS, -1)).T.contiguous().view(-1, GRID, GRID)
 
 
 @lru_cache(maxsize=4)
@@ -142,6 +146,14 @@ def sample_rays(rays: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     t = (position - low).to(rays)
     columns = rays.T
     return columns.gather(0, low) * (1 - t) + columns.gather(0, low + 1) * t
+
+
+def _compressed(matrix: torch.Tensor) -> torch.Tensor:
+    """Compressed sparse rows with 32-bit indices, which MKL would otherwise convert at every product."""
+    rows = matrix.to_sparse_csr()
+    return torch.sparse_csr_tensor(
+        rows.crow_indices().int(), rows.col_indices().int(), rows.values(), rows.shape, check_invariants=False
+    )
 
 
 def _footprints() -> tuple[torch.Tensor, torch.Tensor]:

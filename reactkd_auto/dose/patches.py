@@ -71,12 +71,14 @@ def detrended(patches: NDArray[np.float32]) -> NDArray[np.float32]:
     y, x = np.meshgrid(t, t, indexing="ij")
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]).reshape(6, -1)
     q, _ = np.linalg.qr(design.T)
-    flat = patches.reshape(len(patches), -1).astype(np.float64)
+    flat = patches.reshape(len(patches), PATCH * PATCH).astype(np.float64)
     return (flat - (flat @ q) @ q.T).reshape(patches.shape).astype(np.float32)
 
 
 def periodograms(pixels: NDArray[np.float32], pixel_area: float) -> torch.Tensor:
     """|FFT of the Hann-windowed patch|² in HU² mm², float32; its mean over white noise of variance v is v × area."""
+    if not len(pixels):
+        return torch.zeros(0, PATCH, PATCH // 2 + 1)
     window = np.hanning(PATCH + 1)[:-1]
     taper = torch.from_numpy(np.outer(window, window)).float()
     spectrum = torch.fft.rfft2(torch.from_numpy(pixels) * taper)

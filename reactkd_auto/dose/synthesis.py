@@ -73,11 +73,8 @@ class NoiseModel:
 
     def weights(self, sigma: torch.Tensor) -> torch.Tensor:
         """s_k of ray standard deviations (n, ANGLES, BINS), on the coarse grid: (n, r, GRID, GRID)."""
-        n = len(sigma)
-        spread = sigma[:, None] * self.basis.T[None, :, :, None]
-        return self.rays.projector.average_back(spread.reshape(n * self.rank, -1, BINS)).unflatten(
-            0, (n, self.rank)
-        )
+        spread = sigma.permute(1, 2, 0).contiguous()[..., None] * self.basis[:, None, None, :]
+        return self.rays.projector.average_back(spread).unflatten(0, (len(sigma), self.rank))
 
     def components(self, key: int, indices: range) -> torch.Tensor:
         """The r filtered white-noise images of some slices, (n, r, rows, columns), HU for a unit σ."""
@@ -99,7 +96,11 @@ class NoiseModel:
 
     def mix(self, weights: torch.Tensor, components: torch.Tensor) -> torch.Tensor:
         """Σ_k s_k(x) · component_k: (n, rows, columns) HU."""
-        return torch.einsum("nkyx,nkyx->nyx", self.rays.canvas.enlarge(weights), components)
+        enlarged = self.rays.canvas.enlarge(weights)
+        total = enlarged[:, 0] * components[:, 0]
+        for k in range(1, self.rank):
+            total.addcmul_(enlarged[:, k], components[:, k])
+        return total
 
     def coarse_variance(self, weights: torch.Tensor) -> torch.Tensor:
         """Closed-form variance Σ_kl s_k s_l C_kl on the coarse grid, HU²: (n, GRID, GRID)."""
@@ -122,9 +123,9 @@ class NoiseModel:
         ramp[BINS] = 0.25
         response = torch.fft.rfft(torch.fft.ifftshift(ramp))
         filtered = torch.fft.irfft(torch.fft.rfft(added, n=2 * BINS) * response, n=2 * BINS)[..., :BINS]
-        coarse = self.rays.projector.average_back(filtered.contiguous())
+        coarse = self.rays.projector.average_back(filtered.permute(1, 2, 0).contiguous())
         scale = HU_PER_MU * torch.pi / added.shape[1] / self.rays.canvas.pixel
-        return self.rays.canvas.enlarge(coarse * scale)
+        return self.rays.canvas.enlarge(coarse[:, None] * scale)[:, 0]
 
 
 def noise_model(

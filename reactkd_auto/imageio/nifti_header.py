@@ -1,4 +1,4 @@
-"""Checks of a NIfTI file that ITK does not make: cut-off data, two geometries that contradict each other."""
+"""Checks of a NIfTI file that ITK does not make: cut-off data, NaN, two geometries that contradict each other."""
 
 from __future__ import annotations
 
@@ -15,36 +15,53 @@ from .faults import ImageFault
 
 _CHUNK_BYTES = 1 << 20
 _CORNER_TOLERANCE_VOXELS = 0.5
+_DAMAGE = (EOFError, OSError, zlib.error)
 ORTHONORMAL_TOLERANCE = 1e-3
 
 
 def check_nifti(path: Path) -> None:
-    """Check that a NIfTI file is whole and says one thing about where it lies.
+    """Check that a NIfTI file is whole, finite, and says one thing about where it lies.
 
     Raises:
-        ImageFault: Not NIfTI, compressed data cut off or damaged, fewer voxels than its header promises, neither
-            qform nor sform, or a qform and sform that place a corner of the image more than half a voxel apart.
+        ImageFault: Not NIfTI, compressed data cut off or damaged, fewer voxels than the header promises, NaN, infinite
+            voxels (which ITK reads as 0, silently), neither qform nor sform, a sheared sform, or a qform and sform that
+            place a corner of the image more than half a voxel apart.
     """
-    header = _read_header(path)
-    _check_shape(path, header)
-    check_complete(path, header)
-    _check_forms(path, header)
+    image = _open(path)
+    _check_shape(path, image.header)
+    if image.header.get_data_dtype().kind == "f":
+        check_finite(path, _stored_values(path, image))
+    else:
+        _check_size(path, image)
+    _check_forms(path, image.header)
 
 
-def check_complete(path: Path, header: Any | None = None) -> None:
+def check_complete(path: Path) -> None:
     """Check that a NIfTI file holds as many bytes as its header promises (ITK fills the rest with zeros, silently).
 
     Raises:
         ImageFault: The file is cut off or its compression is damaged.
     """
-    header = header if header is not None else _read_header(path)
-    voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=np.int64))
-    expected = int(header["vox_offset"]) + voxels * header.get_data_dtype().itemsize
+    _check_size(path, _open(path))
+
+
+def check_finite(path: Path, values: NDArray[Any]) -> None:
+    """Check that all voxels are finite.
+
+    Raises:
+        ImageFault: NaN or infinite voxels, with their number.
+    """
+    count = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if count:
+        raise ImageFault(path, f"{count} NaN or infinite voxels", "finite values everywhere")
+
+
+def _check_size(path: Path, image: Any) -> None:
+    voxels = int(np.prod([int(n) for n in image.shape], dtype=np.int64))
+    expected = int(image.dataobj.offset) + voxels * image.header.get_data_dtype().itemsize
     found = _size_in_bytes(path)
     if found < expected:
-        raise ImageFault(
-            path, f"{found} bytes of image data: the file is cut off", f"{expected} bytes by its header"
-        )
+        raise ImageFault(path, f"{found} bytes: the file is cut off", f"{expected} bytes by its header")
 
 
 def _size_in_bytes(path: Path) -> int:
@@ -55,21 +72,32 @@ def _size_in_bytes(path: Path) -> int:
         with gzip.open(path, "rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 size += len(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ImageFault(
-            path, f"cut-off or damaged compressed data ({error})", "a complete gzip file; copy it again"
-        ) from None
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
     return size
 
 
-def _read_header(path: Path) -> Any:
+def _stored_values(path: Path, image: Any) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = np.asanyarray(image.dataobj.get_unscaled())
+    except (*_DAMAGE, ValueError) as error:
+        raise _damaged(path, error) from None
+    return values
+
+
+def _damaged(path: Path, error: Exception) -> ImageFault:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ImageFault(path, f"cut-off or damaged data ({reason})", "a complete image; copy it again")
+
+
+def _open(path: Path) -> Any:
     import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        return nibabel.load(str(path)).header
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        return nibabel.load(str(path))
+    except (ImageFileError, HeaderDataError, *_DAMAGE, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageFault(path, f"no readable NIfTI header ({reason})", "a complete NIfTI image") from None
 

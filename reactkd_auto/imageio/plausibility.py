@@ -57,9 +57,7 @@ def check_ct_units(image: sitk.Image, path: Path) -> None:
             expected,
         )
     if low >= 0:
-        raise ImageFault(
-            path, f"values {low:.4g}…{high:.4g}, none negative: a windowed image, or not a CT", expected
-        )
+        raise ImageFault(path, f"values {low:.4g}…{high:.4g}, none negative: a windowed image, or not a CT", expected)
 
 
 def check_suv(image: sitk.Image, path: Path) -> None:
@@ -78,9 +76,7 @@ def check_suv(image: sitk.Image, path: Path) -> None:
     body = values[values > 0.1 * np.percentile(values, 99)]
     median = float(np.median(body)) if body.size else 0.0
     if high > LARGEST_SUV or median > LARGEST_MEDIAN_SUV:
-        raise ImageFault(
-            path, f"maximum {high:.4g} and median of the body {median:.4g}: Bq/ml or counts", expected
-        )
+        raise ImageFault(path, f"maximum {high:.4g} and median of the body {median:.4g}: Bq/ml or counts", expected)
 
 
 def check_binary_mask(image: sitk.Image, path: Path) -> None:

@@ -98,9 +98,7 @@ def _read_region_map(folder: Path, dataset: Dataset, case: str, base: sitk.Image
         return None
     regions = to_canonical(read_regions(path, [r.value for r in dataset.regions]))
     if base is not None and not same_grid(base, regions):
-        raise ImageFault(
-            path, f"a region map {_describe(regions)}", f"the base image's grid {_describe(base)}"
-        )
+        raise ImageFault(path, f"a region map {_describe(regions)}", f"the base image's grid {_describe(base)}")
     return regions
 
 

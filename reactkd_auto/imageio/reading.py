@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .faults import ImageFault
-from .nifti_header import check_direction, check_nifti
+from .nifti_header import check_direction, check_finite, check_nifti
 
 FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 SMALLEST_SPACING_MM = 0.05
@@ -25,10 +25,7 @@ def read_image(path: Path) -> sitk.Image:
             infinite voxels. The message names the file, what was found and what was expected.
     """
     image = sitk.Cast(_read_checked(Path(path)), sitk.sitkFloat32)
-    finite = np.isfinite(sitk.GetArrayViewFromImage(image))
-    if not finite.all():
-        count = int(finite.size - np.count_nonzero(finite))
-        raise ImageFault(Path(path), f"{count} NaN or infinite voxels", "finite values everywhere")
+    check_finite(Path(path), sitk.GetArrayViewFromImage(image))
     return image
 
 
@@ -110,6 +107,4 @@ def _fault_from(path: Path, message: str) -> ImageFault:
     """ITK's many lines as one clause; its wording for shear is its own."""
     if "orthonormal" in message:
         return ImageFault(path, "sheared axes", "axes at right angles; resample on a rectangular grid")
-    return ImageFault(
-        path, "a file that is damaged, cut off or not an image", "a complete image of its format"
-    )
+    return ImageFault(path, "a file that is damaged, cut off or not an image", "a complete image of its format")

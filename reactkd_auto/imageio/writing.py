@@ -30,6 +30,4 @@ def write_image(path: Path, image: sitk.Image) -> None:
                 check_complete(temporary)
         except (RuntimeError, ImageFault) as error:
             reason = str(error).strip().splitlines()[-1]
-            raise UserError(
-                f"{path}: could not be written ({reason}); free space and check access."
-            ) from None
+            raise UserError(f"{path}: could not be written ({reason}); free space and check access.") from None

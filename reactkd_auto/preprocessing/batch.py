@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..cases import LOG_RATIO_SCALE, NOISE_SCALE_HU, PreprocessedCase
-from ..dataset import Dataset
-from ..plan import Plan
-from ..regions.slots import node_slots
+from reactkd_auto.cases import LOG_RATIO_SCALE, NOISE_SCALE_HU, PreprocessedCase
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.plan import Plan
+from reactkd_auto.regions.slots import node_slots
 
 UNGRADED = -1
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..dataset import Dataset
-from ..plan import Normalisation, Plan
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.plan import Normalisation, Plan
 
 
 def normalise(image: Tensor, dataset: Dataset, plan: Plan, channels: Sequence[str] | None = None) -> Tensor:

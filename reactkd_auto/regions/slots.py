@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ..dataset import Dataset
-from ..plan import GraphPlan
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.plan import GraphPlan
 
 SlotKind = Literal["organ", "parcel", "lesion", "ring", "other_lesions", "context"]
 BASE_LAYER, PARCEL_LAYER, RING_LAYER = 0, 1, 2

@@ -17,12 +17,16 @@ from tests.builders import small_dataset, small_plan
 SIZE = (24, 40, 36)
 SPACING = (2.5, 1.5, 1.5)
 """Grid of the simulated CTs, (z, y, x), mm."""
+ORIGIN = (-20.0, 11.0, 300.0)
+LESION_CENTRES_MM = ((28.0, 28.0, 22.0), (33.0, 33.0, 35.0))
+"""(z, y, x) from the origin, the larger lesion first."""
 
 
 def plan_for_tests() -> Plan:
-    """Without dose degradation, which prediction never uses."""
+    """Without parcels, so that lesions overlap no other node; without dose degradation, which prediction never uses."""
     plan = small_plan()
-    return dataclasses.replace(plan, dose=dataclasses.replace(plan.dose, enabled=False, levels=()))
+    graph = dataclasses.replace(plan.graph, parcels=(1, 1, 1))
+    return dataclasses.replace(plan, graph=graph, dose=dataclasses.replace(plan.dose, enabled=False, levels=()))
 
 
 def write_model(folder: Path, plan: Plan, *, folds: int = 2) -> ModelFolder:
@@ -35,8 +39,9 @@ def write_model(folder: Path, plan: Plan, *, folds: int = 2) -> ModelFolder:
         student = build_student(plan, dataset, ("CT",), seed=fold)
         with torch.no_grad():  # larger logits than at the start of training, so that answers differ from 1/2
             student.readout.node_logits.weight.mul_(8)
-            student.readout.gap.weight.mul_(8)
         save_weights(model.student_weights(fold), student)
+        if not plan.localiser.enabled:
+            continue
         localiser = build_localiser(plan, dataset, seed=fold)
         with torch.no_grad():
             final = [m for m in localiser.modules() if isinstance(m, torch.nn.Conv3d) and m.bias is not None][-1]
@@ -54,13 +59,13 @@ def simulated_ct(seed: int) -> tuple[sitk.Image, sitk.Image]:
         return (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 < radius**2
 
     body = (y - 30) ** 2 + (x - 27) ** 2 < 25**2
-    organ, lesions = ball((30, 30, 27), 15), ball((28, 28, 22), 5) | ball((33, 33, 35), 4)
+    organ, lesions = ball((30, 30, 27), 15), ball(LESION_CENTRES_MM[0], 5) | ball(LESION_CENTRES_MM[1], 4)
     hu = np.where(body, 30.0, -1000.0) + 60 * organ + 50 * lesions + rng.normal(0, 8, SIZE)
     regions = np.where(lesions, 2, organ.astype(int)).astype(np.uint8)
     images = sitk.GetImageFromArray(hu.astype(np.float32)), sitk.GetImageFromArray(regions)
     for image in images:
         image.SetSpacing(SPACING[::-1])
-        image.SetOrigin((-20.0, 11.0, 300.0))
+        image.SetOrigin(ORIGIN)
     return images
 
 

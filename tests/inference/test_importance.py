@@ -11,7 +11,7 @@ from reactkd_auto.inference.importance import (
     graph_score,
     node_importance,
     recorded,
-    shares,
+    signed_shares,
 )
 from reactkd_auto.networks import build_student, graph_inputs
 from reactkd_auto.regions.slots import node_slots
@@ -123,6 +123,6 @@ def test_class_activation_averages_to_the_images_part_of_the_score(example):
     assert activation.mean().item() == pytest.approx(expected.item(), abs=1e-5)
 
 
-def test_shares_are_of_what_speaks_for_the_class():
-    np.testing.assert_allclose(shares(np.array([3.0, -2.0, 1.0])), [0.75, 0.0, 0.25])
-    np.testing.assert_array_equal(shares(np.array([-1.0, 0.0])), [0.0, 0.0])
+def test_shares_keep_their_sign_and_lose_their_scale():
+    np.testing.assert_allclose(signed_shares(np.array([6.0, -2.0, 0.0])), [0.75, -0.25, 0.0])
+    np.testing.assert_array_equal(signed_shares(np.zeros(2)), [0.0, 0.0])

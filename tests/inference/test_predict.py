@@ -1,6 +1,7 @@
 """`reactkd_predict` from files to files, with random weights."""
 
 import csv
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import SimpleITK as sitk
 
 from reactkd_auto.inference.command import main
 from reactkd_auto.jsonio import read_json, write_json
-from tests.inference.conftest import write_cohort
+from tests.inference.conftest import LESION_CENTRES_MM, ORIGIN, plan_for_tests, write_cohort, write_model
 
 IMAGES = ("explanation", "uncertainty", "attention", "regions")
 
@@ -59,21 +60,31 @@ def test_images_lie_in_the_geometry_of_each_ct_file(finished):
                 np.testing.assert_allclose(getattr(image, of)(), getattr(ct, of)(), atol=1e-4)
 
 
-def test_the_explanation_lies_on_the_regions(finished):
-    """In voxels of the file, whatever its orientation: lesions are brighter than what lies outside all regions."""
+def test_the_explanation_is_each_lesions_positive_share_painted_where_it_lies(finished):
+    """In voxels of the file, whatever its orientation; lesion 1 is the larger ball of the simulated body."""
+    output = finished[2]
+    rows = {(r["case"], r["node"]): float(r["importance"]) for r in _rows(output / "regions.csv")}
+    assert any(share > 0 for (_, node), share in rows.items() if node.startswith("lesion"))
+    for case in ("a", "b"):
+        image = sitk.ReadImage(str(output / "explanation" / f"{case}_explanation.nii.gz"))
+        for number, centre in enumerate(LESION_CENTRES_MM, start=1):
+            here = image.TransformPhysicalPointToIndex([c + o for c, o in zip(centre[::-1], ORIGIN, strict=True)])
+            assert image[here] == pytest.approx(max(rows[case, f"lesion_{number}"], 0), abs=1e-5)
+
+
+def test_uncertainty_lies_on_the_regions_and_the_regions_are_those_given(finished):
     _, regions, output = finished
     for case in ("a", "b"):
         labels = sitk.GetArrayFromImage(sitk.ReadImage(str(regions / f"{case}.nii.gz")))
-        explanation = sitk.GetArrayFromImage(sitk.ReadImage(str(output / "explanation" / f"{case}_explanation.nii.gz")))
+        spread = sitk.GetArrayFromImage(sitk.ReadImage(str(output / "explanation" / f"{case}_uncertainty.nii.gz")))
         used = sitk.GetArrayFromImage(sitk.ReadImage(str(output / "explanation" / f"{case}_regions.nii.gz")))
         np.testing.assert_array_equal(used, labels)
-        assert explanation.max() > 0
-        assert explanation[labels > 0].mean() > 5 * explanation[labels == 0].mean()
+        assert spread[labels == 2].mean() > 5 * spread[labels == 0].mean()
 
 
-def test_region_rows_hold_shares_of_one_and_attention_on_lesions(finished):
+def test_region_rows_hold_signed_shares_and_attention_on_lesions(finished):
     rows = [r for r in _rows(finished[2] / "regions.csv") if r["case"] == "a"]
-    assert sum(float(r["importance"]) for r in rows) == pytest.approx(1.0, abs=1e-4)
+    assert 0 < sum(abs(float(r["importance"])) for r in rows) <= 1.0001
     assert sum(float(r["attention"]) for r in rows) == pytest.approx(1.0, abs=1e-4)
     lesions = [r for r in rows if r["kind"] == "lesion"]
     assert len(lesions) == 2
@@ -202,3 +213,28 @@ def test_an_output_that_is_a_file_is_refused(model, cohort, tmp_path, capsys):
     (tmp_path / "out").write_text("mine")
     assert _predict(cohort[0], tmp_path / "out", model) == 2
     assert "expected a folder" in capsys.readouterr().err
+
+
+def test_a_model_without_regions_reads_the_whole_image_and_shows_its_activation_map(cohort, tmp_path):
+    plan = plan_for_tests()
+    plan = dataclasses.replace(
+        plan,
+        graph=dataclasses.replace(plan.graph, enabled=False),
+        localiser=dataclasses.replace(plan.localiser, enabled=False),
+    )
+    whole_image = write_model(tmp_path / "model", plan)
+    assert _predict(cohort[0], tmp_path / "out", whole_image) == 0
+    row = _rows(tmp_path / "out" / "predictions.csv")[0]
+    assert (row["status"], row["regions_from"]) == ("classified", "none")
+    assert _rows(tmp_path / "out" / "regions.csv") == []
+    image = sitk.ReadImage(str(tmp_path / "out" / "explanation" / "a_explanation.nii.gz"))
+    assert 0 < sitk.GetArrayFromImage(image).max() <= 1
+
+
+def test_without_regions_or_localiser_a_case_is_not_classified(cohort, tmp_path):
+    lone = write_model(tmp_path / "model", plan_for_tests(), folds=1)
+    lone.localiser_weights(0).unlink()
+    assert _predict(cohort[0], tmp_path / "out", lone) == 0
+    for row in _rows(tmp_path / "out" / "predictions.csv"):
+        assert (row["status"], row["regions_from"]) == ("not classified", "none")
+        assert "-r" in row["reason"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -167,25 +168,33 @@ def make_case(make_properties) -> Callable[..., PreprocessedCase]:
     return make
 
 
-@pytest.fixture
-def make_cohort(make_case, tmp_path) -> Callable[..., Cohort]:
-    """Write 8 graded cases (2 folds) and 2 ungraded ones; the last graded and the last ungraded lack the tracers."""
+@pytest.fixture(scope="session")
+def written_cohorts(tmp_path_factory) -> Callable[..., Path]:
+    """Folder of preprocessed datasets, each kind written once."""
+    root = tmp_path_factory.mktemp("cohorts")
+    return lambda *kind: root / "_".join(map(str, kind))
 
-    def make(*, tracers: int = 1, base: str = "ct", workspace: Path | None = None, **changes: object) -> Cohort:
-        workspace = workspace or tmp_path / "workspace"
+
+@pytest.fixture
+def make_cohort(make_case, tmp_path, written_cohorts) -> Callable[..., Cohort]:
+    """8 graded cases (2 folds) and 2 ungraded ones; the last graded and the last ungraded lack the tracers."""
+
+    def make(*, tracers: int = 1, base: str = "ct", localiser: bool = False, workspace: Path | None = None) -> Cohort:
         dataset = tiny_dataset(tracers=tracers, base=base)
-        assignment = {f"case_{i:02d}": i % 2 for i in range(8)} | {"case_08": -1, "case_09": -1}
-        splits = Splits(0, 2, assignment)
-        plan = replace(tiny_plan(dataset), splits_hash=splits.hash, **changes)
-        cohort = Cohort(workspace, plan, dataset)
-        folder = cohort.cases.parent
-        for i in range(10):
-            label = i // 2 % 2 if i < 8 else None
-            write_case(cohort.cases, make_case(i, label, dataset, plan, tracers=i not in (7, 9)), chunk=PATCH)
-        write_dataset(folder, dataset)
-        write_plan(folder / "plan.json", plan)
-        write_splits(folder, splits)
-        (folder / "fingerprint.json").write_text("{}\n")
+        splits = Splits(0, 2, {f"case_{i:02d}": i % 2 for i in range(8)} | {"case_08": -1, "case_09": -1})
+        plan = replace(tiny_plan(dataset), splits_hash=splits.hash)
+        plan = replace(plan, localiser=replace(plan.localiser, enabled=localiser))
+        kept = written_cohorts(tracers, base, localiser)
+        if not kept.exists():
+            for i in range(10):
+                label = i // 2 % 2 if i < 8 else None
+                write_case(kept / "cases", make_case(i, label, dataset, plan, tracers=i not in (7, 9)), chunk=STORED)
+            write_dataset(kept, dataset)
+            write_plan(kept / "plan.json", plan)
+            write_splits(kept, splits)
+            (kept / "fingerprint.json").write_text("{}\n")
+        cohort = Cohort(workspace or tmp_path / "workspace", plan, dataset)
+        shutil.copytree(kept, cohort.cases.parent)
         return cohort
 
     return make

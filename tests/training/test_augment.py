@@ -108,9 +108,7 @@ def test_nodes_move_with_the_image(batch, seed):
     """An image that is the lesion itself still covers the lesion's node after any change of geometry."""
     lesion = (batch.nodes[:, :1] == 2).float()
     image = torch.cat([lesion * 200, lesion * 10], 1)
-    views = augmented(
-        replace(batch, image=image), replace(drawn(seed), dose=torch.ones(2, 2), hu_shift=torch.zeros(2))
-    )
+    views = augmented(replace(batch, image=image), replace(drawn(seed), dose=torch.ones(2, 2), hu_shift=torch.zeros(2)))
     shown, node = views.image[:, 0] > 1.0, views.nodes[:, 0] == 2
     assert (shown & node).sum() / (shown | node).sum() > 0.75
 

@@ -101,9 +101,7 @@ def test_a_crash_and_a_second_call_give_the_uninterrupted_weights(tmp_path, unin
 
 
 @pytest.mark.parametrize("at", [1, 7, 9])
-def test_sigterm_saves_at_the_iteration_and_a_second_call_gives_the_uninterrupted_weights(
-    tmp_path, uninterrupted, at
-):
+def test_sigterm_saves_at_the_iteration_and_a_second_call_gives_the_uninterrupted_weights(tmp_path, uninterrupted, at):
     with pytest.raises(Interrupted, match=f"SIGTERM after {at + 1} of 12 iterations of toy") as caught:
         run(tmp_path / "stopped", Toy(at=at, event="terminate"))
     assert caught.value.signal_number == signal.SIGTERM

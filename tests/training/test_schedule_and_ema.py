@@ -1,6 +1,7 @@
 """Learning rate and averaging against closed forms."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ def test_learning_rate_warms_up_linearly_and_falls_by_half_a_cosine():
     assert rates[5] == pytest.approx(1.0)
     assert rates[52] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * 47 / 94)))
     assert rates[-1] == pytest.approx(0.01)
-    assert all(a >= b for a, b in zip(rates[5:], rates[6:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[5:]))
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])

@@ -1,0 +1,59 @@
+"""`reactkd_verify_dataset`: every problem of a raw dataset in one run, as a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reactkd_auto.commandline import EXIT_USER_ERROR, add_workspace_options, new_parser, run
+from reactkd_auto.workspace import open_workspace
+
+DESCRIPTION = """Check a raw dataset wholly, in one run, and print every problem as a table: file, found, expected.
+
+Checked are dataset.json, the label tables (unknown classes, duplicate cases, patients in training and test), the files
+(missing base images, files that belong to no case) and every image: readable, three-dimensional, finite, plausible
+spacing, axes at right angles, HU or SUV by its role, channels that overlap the base image in space, region maps on its
+grid with known values, two cases with the same voxels. A missing channel or region map is normal, and only counted.
+
+Exit code: 0 without problems, 2 with problems."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``reactkd_verify_dataset``."""
+    parser = new_parser("reactkd_verify_dataset", DESCRIPTION)
+    add_workspace_options(parser)
+    parser.add_argument("--folder", type=Path, help="a dataset folder anywhere, instead of -d and -w")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of ``reactkd_verify_dataset``."""
+    return run(_program, build_parser(), argv)
+
+
+def _program(arguments: argparse.Namespace) -> int:
+    from reactkd_auto.dataset_conversion.verify import check_dataset
+
+    folder = arguments.folder
+    if folder is None:
+        workspace = open_workspace(arguments.workspace)
+        folder = workspace.raw_dataset(workspace.find_dataset(arguments.dataset))
+    result = check_dataset(folder, quiet=arguments.quiet)
+    lines = [f"{folder}", *(f"  {s}" for s in result.summary)]
+    if result.problems:
+        lines += [
+            "",
+            *table([("file", "found", "expected"), *((p.file, p.found, p.expected) for p in result.problems)]),
+        ]
+    lines += ["", f"{len(result.problems)} problems" if result.problems else "no problems"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return EXIT_USER_ERROR if result.problems else 0
+
+
+def table(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Rows as aligned lines; the first is the header."""
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

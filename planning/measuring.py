@@ -1,0 +1,59 @@
+"""Measures every case of the label table; cases that cannot be used are set apart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from reactkd_auto.dataset import Dataset, LabelledCase, read_labels
+from reactkd_auto.errors import UserError
+from reactkd_auto.execution import CaseFailure, map_cases
+from reactkd_auto.fingerprint import CaseFingerprint
+from reactkd_auto.imageio import list_cases
+from reactkd_auto.planning.fingerprint import fingerprint_case
+
+logger = logging.getLogger(__name__)
+
+
+def read_rows(raw: Path, dataset: Dataset) -> list[LabelledCase]:
+    """The label table; images that it does not name are mentioned."""
+    rows = read_labels(raw / "labelsTr.csv", dataset.classes)
+    unnamed = set(list_cases(raw, dataset)) - {row.case for row in rows}
+    if unnamed:
+        logger.warning(
+            "%s: %d images have no row and are not used, for instance %s; an empty label means ungraded.",
+            raw / "labelsTr.csv",
+            len(unnamed),
+            min(unnamed),
+        )
+    return rows
+
+
+def measure_cases(
+    rows: Sequence[LabelledCase],
+    dataset: Dataset,
+    *,
+    raw: Path,
+    store: Path,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> tuple[list[CaseFingerprint], dict[str, str]]:
+    """Fingerprints of the usable cases, and for each other case a sentence that says why.
+
+    Raises:
+        UserError: No case is usable.
+    """
+    work = partial(fingerprint_case, raw=raw, dataset=dataset, store=store)
+    measured: list[CaseFingerprint] = []
+    failures: dict[str, str] = {}
+    for row, result in map_cases(work, rows, workers=workers, what="measuring", quiet=quiet, name=lambda r: r.case):
+        if isinstance(result, CaseFailure):
+            failures[row.case] = result.sentence
+        else:
+            measured.append(result)
+    if not measured:
+        raise UserError(f"{raw}: none of {len(rows)} cases can be used; the first: {failures[rows[0].case]}")
+    logger.info("Measured %d of %d cases.", len(measured), len(rows))
+    return measured, failures

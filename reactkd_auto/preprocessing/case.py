@@ -1,0 +1,114 @@
+"""One case, from raw images to everything that training and prediction need of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from reactkd_auto.cases import CaseProperties, PreprocessedCase
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.imageio import RawCase
+from reactkd_auto.plan import Plan
+from reactkd_auto.regions.nodes import NodeMap, build_nodes
+
+from .channels import store_channels
+from .coarse import coarse_case
+from .grid import CaseGrid, Grid, case_grid
+from .labels import resample_labels
+from .noise import no_noise, store_noise
+
+OUTSIDE_AIR_HU = -950.0
+"""Lung is denser; what is not is outside the body (or bowel gas)."""
+LITTLE_COVERED = 0.5
+
+
+def preprocess_case(
+    raw: RawCase,
+    *,
+    plan: Plan,
+    dataset: Dataset,
+    patient: str,
+    label: int | None,
+    input_hash: str = "",
+    noise_seed: int | None,
+) -> PreprocessedCase:
+    """Bring a case onto one grid round its regions.
+
+    Args:
+        raw: Images in canonical orientation; the base (0) is there, others may be missing, regions too.
+        plan: Spacing, sizes, normalisation, graph, dose, localiser.
+        dataset: Channels and regions.
+        patient, label, input_hash: Kept in the properties.
+        noise_seed: Of the dose noise; None: none is made (prediction).
+
+    Raises:
+        UserError: The CT cannot be calibrated at all (see `reactkd_auto.dose.calibrate`).
+    """
+    placed = case_grid(raw, plan, dataset)
+    grid = placed.grid
+    image, valid = store_channels(raw, grid, plan, dataset)
+    nodes = _nodes(raw, grid, image[0], valid, plan=plan, dataset=dataset)
+    noise = no_noise(grid)
+    if noise_seed is not None and plan.dose.enabled:
+        noise = store_noise(raw.images[0], grid, plan.dose, seed=noise_seed, case=raw.case)
+    base = raw.images[0]
+    properties = CaseProperties(
+        case=raw.case,
+        patient=patient,
+        label=label,
+        present=tuple(i in raw.images for i in range(len(dataset.channels))),
+        spacing_mm=grid.spacing_mm,
+        zoom=placed.zoom,
+        origin_mm=grid.origin_mm,
+        direction=grid.direction,
+        original_size=base.GetSize(),
+        original_spacing_mm=base.GetSpacing(),
+        original_origin_mm=base.GetOrigin(),
+        original_direction=base.GetDirection(),
+        node_valid=tuple(nodes.valid.tolist()),
+        node_geometry=tuple(tuple(row) for row in nodes.geometry.tolist()),
+        node_voxels=tuple(nodes.voxels.tolist()),
+        edges=tuple(tuple(row) for row in nodes.edges.tolist()),
+        noise_levels=noise.levels,
+        dose_calibration=noise.calibration,
+        input_hash=input_hash,
+        flags=(*_flags(raw, placed, valid, nodes, plan=plan, dataset=dataset), *noise.flags),
+    )
+    coarse = coarse_case(raw, plan, dataset) if plan.localiser.enabled else None
+    return PreprocessedCase(properties, image, valid, nodes.layers, noise.noise, noise.log_ratio, coarse)
+
+
+def _nodes(
+    raw: RawCase, grid: Grid, base: NDArray[np.int16], valid: NDArray[np.uint8], *, plan: Plan, dataset: Dataset
+) -> NodeMap:
+    labels = np.zeros(grid.size, np.uint8) if raw.regions is None else resample_labels(raw.regions, grid, dataset)
+    body = (valid & 1).astype(bool)
+    if dataset.base.role == "ct":
+        body &= base * plan.normalisation[dataset.base.name].storage_scale > OUTSIDE_AIR_HU
+        body = np.stack([ndimage.binary_fill_holes(axial) for axial in body])
+    return build_nodes(labels, spacing=grid.spacing_mm, dataset=dataset, graph=plan.graph, body=body)
+
+
+def _flags(
+    raw: RawCase, placed: CaseGrid, valid: NDArray[np.uint8], nodes: NodeMap, *, plan: Plan, dataset: Dataset
+) -> tuple[str, ...]:
+    flags = []
+    what = "regions are" if placed.on_regions else "image is"
+    if placed.zoom > 1:
+        flags.append(
+            f"The {what} larger than the planned patch: resampled {placed.zoom:.2f} times coarser than planned to fit."
+        )
+    if dataset.regions and not placed.on_regions:
+        flags.append("No organ or lesion region: the middle of the image was taken.")
+    if nodes.merged_lesion_share > 0:
+        flags.append(
+            f"More than {plan.graph.lesions} lesions: {nodes.merged_lesion_share:.0%} of their volume "
+            f"{'is merged into one region' if plan.graph.other_lesions else 'belongs to no region'}."
+        )
+    measured = (valid & 1) > 0
+    for index in sorted(set(raw.images) - {0}):
+        share = float((valid[measured] >> index & 1).mean()) if measured.any() else 0.0
+        if share < LITTLE_COVERED:
+            flags.append(f"{dataset.channels[index].name} covers only {share:.0%} of the part of the image in use.")
+    return tuple(flags)

@@ -1,0 +1,83 @@
+"""Region maps on another grid, so that no lesion is lost."""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from reactkd_auto.dataset import Dataset
+
+from .grid import Grid
+from .resample import antialiasing_sigmas, covered, reach, resample
+
+
+def resample_labels(regions: sitk.Image, grid: Grid, dataset: Dataset) -> NDArray[np.uint8]:
+    """A region map on a grid.
+
+    Each label's indicator is resampled like an image, and the largest share of a voxel wins (at least half of it
+    where there is one label). A lesion too small or thin to win anywhere keeps one voxel: the one in which its most
+    central voxel lies.
+
+    Args:
+        regions: uint8 label map.
+        grid: Where; voxels beyond the map's ends are 0.
+        dataset: For which labels are lesions.
+    """
+    labels = sitk.GetArrayViewFromImage(regions)
+    winner = np.zeros(grid.size, np.uint8)
+    largest = np.zeros(grid.size, np.float32)
+    background = np.ones(grid.size, np.float32)
+    margin = reach(regions, antialiasing_sigmas(regions, grid))
+    for value, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        share = resample(sitk.Equal(_box_of(regions, box, margin), value), grid)
+        background -= share
+        better = share > largest
+        winner[better] = value
+        largest[better] = share[better]
+    winner[(largest < background - 1e-6) | ~covered(regions, grid)] = 0
+    _keep_lesions(winner, labels, regions, grid, dataset.region_values("lesion"))
+    return winner
+
+
+def _box_of(regions: sitk.Image, box: tuple[slice, ...], margin: NDArray[np.int64]) -> sitk.Image:
+    """The part (z, y, x) of the map and so much round it that its resampled indicator fades to 0 inside."""
+    first = np.maximum([b.start for b in box] - margin, 0)
+    last = np.minimum([b.stop for b in box] + margin, regions.GetSize()[::-1])
+    return sitk.RegionOfInterest(regions, [int(n) for n in (last - first)[::-1]], [int(i) for i in first[::-1]])
+
+
+def _keep_lesions(
+    result: NDArray[np.uint8], labels: NDArray[np.uint8], regions: sitk.Image, grid: Grid, values: tuple[int, ...]
+) -> None:
+    for value in values:
+        found, count = cc3d.connected_components(labels == value, connectivity=26, return_N=True)
+        if not count:
+            continue
+        voxels = np.argwhere(found)
+        number = found[found > 0]
+        place = np.rint(_transformed(voxels, regions, grid)).astype(np.int64)
+        inside = np.asarray(((place >= 0) & (place < np.array(grid.size))).all(axis=1))
+        hit = np.zeros(len(voxels), bool)
+        hit[inside] = result[tuple(place[inside].T)] == value
+        survived = np.bincount(number, weights=hit, minlength=count + 1) > 0
+        for lost in np.flatnonzero(~survived[1:]) + 1:
+            own = number == lost
+            central = _most_central(voxels[own], regions)
+            if inside[own][central]:
+                result[tuple(place[own][central])] = value
+
+
+def _transformed(voxels: NDArray[np.int64], regions: sitk.Image, grid: Grid) -> NDArray[np.float64]:
+    """Voxel coordinates (z, y, x) of the map as voxel coordinates of the grid."""
+    step = np.array(regions.GetDirection()).reshape(3, 3) * np.array(regions.GetSpacing())
+    return grid.continuous_index(voxels[:, ::-1] @ step.T + np.array(regions.GetOrigin()))
+
+
+def _most_central(voxels: NDArray[np.int64], regions: sitk.Image) -> int:
+    difference = (voxels - voxels.mean(axis=0)) * np.array(regions.GetSpacing()[::-1])
+    return int((difference**2).sum(axis=1).argmin())
