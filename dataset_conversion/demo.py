@@ -1,4 +1,4 @@
-"""A synthetic dual-tracer cohort, drawn first (`make_params`) and then rendered purely (`render`).
+"""A synthetic dual-tracer cohort, drawn first (`make_params`) and then rendered purely (`demo_rendering.render`).
 
 What it simulates, per patient:
 
@@ -24,30 +24,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-CT_SHAPE = (40, 64, 64)
-CT_SPACING_MM = (3.0, 2.0, 2.0)
-PET_FACTOR = (1, 2, 2)
-"""PET voxels are so many CT voxels wide (z, y, x): 3 × 4 × 4 mm."""
-PET_RESOLUTION_MM = 6.0
 CLASS_NAMES = {2: ("low_grade", "high_grade"), 3: ("low_grade", "intermediate_grade", "high_grade")}
 TRACERS = ("FDG", "ACE")
-BACKGROUND_SUV = {"FDG": (2.2, 0.7), "ACE": (2.8, 0.5)}
-"""Uptake of organ and of other tissue."""
 UPTAKE_SUV = {"FDG": (2.5, 7.0), "ACE": (3.0, 5.0)}
 """Uptake of a tumour: at severity 0, and what severity 1 adds."""
 MISSING_TRACER = {"FDG": 0.15, "ACE": 0.3}
 WRONG_LABELS = 0.1
 UNGRADED_WITHOUT_REGIONS = 0.2
-ORGAN, LESION, SPINE = 1, 2, 3
 TEXTURE_HU = (8.0, 35.0)
 """SD of a tumour's texture: at severity 0, and what severity 1 adds."""
 TEXTURE_SCATTER = 0.35
-TEXTURE_MM = 2.0
-COARSE_TEXTURE_MM = 6.0
-FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,7 @@ class LesionParams:
 
 @dataclass(frozen=True)
 class CaseParams:
-    """Everything random about a case; `render` adds nothing to it."""
+    """Everything random about a case; rendering adds nothing to it."""
 
     case: str
     true_class: int
@@ -77,15 +64,6 @@ class CaseParams:
     noise_hu: float
     lesions: tuple[LesionParams, ...]
     noise_seed: int
-
-
-@dataclass(frozen=True)
-class RenderedCase:
-    """Arrays (z, y, x) of one case: CT in HU, tracers in SUV on the PET grid (None: missing), region map."""
-
-    ct: NDArray[np.int16]
-    tracers: tuple[NDArray[np.float32] | None, ...]
-    regions: NDArray[np.uint8]
 
 
 def make_params(
@@ -217,76 +195,3 @@ def _free_centre(
         if all(apart):
             return (float(centre[0]), float(centre[1]), float(centre[2]))
     return None
-
-
-def render(params: CaseParams) -> RenderedCase:
-    """Make the arrays of a case; the same parameters give the same arrays."""
-    rng = np.random.default_rng(params.noise_seed)
-    coordinates = _coordinates()
-    body = (np.hypot(coordinates[1] / 54, coordinates[2] / 60) < 1) & np.ones(CT_SHAPE, bool)
-    muscle = (np.hypot(coordinates[1] / 48, coordinates[2] / 54) < 1) & body
-    spine = (np.hypot(coordinates[1] - 44, coordinates[2]) < 7) & body
-    organ = _ellipsoid(coordinates, (0, -4, 0), params.organ_radii_mm, rng, rough=0.08) & muscle & ~spine
-    ct = np.where(body, np.where(muscle, 50.0, -95.0), -1000.0)
-    ct[spine] = 280.0
-    ct[organ] = (params.organ_hu + 6 * _texture(rng, COARSE_TEXTURE_MM))[organ]
-    regions = np.zeros(CT_SHAPE, np.uint8)
-    regions[organ], regions[spine] = ORGAN, SPINE
-    activity = [np.where(organ, BACKGROUND_SUV[t][0], BACKGROUND_SUV[t][1] * body) for t in TRACERS]
-    for lesion in params.lesions:
-        inside = _ellipsoid(coordinates, lesion.centre_mm, lesion.radii_mm, rng, rough=0.15) & organ
-        length = COARSE_TEXTURE_MM if lesion.distractor else TEXTURE_MM
-        ct[inside] = (lesion.mean_hu + lesion.texture_hu * _texture(rng, length))[inside]
-        regions[inside] = LESION
-        for tracer, uptake in zip(activity, lesion.uptake, strict=True):
-            tracer[inside] = uptake
-    ct += params.noise_hu * _ct_noise(rng)
-    pets = [_pet(rng, a) for a in activity]
-    return RenderedCase(
-        np.clip(np.round(ct), -1024, 3071).astype(np.int16),
-        tuple(p if present else None for p, present in zip(pets, params.tracers, strict=True)),
-        regions,
-    )
-
-
-def _coordinates() -> list[NDArray[np.float64]]:
-    axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(CT_SHAPE, CT_SPACING_MM, strict=True)]
-    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
-
-
-def _ellipsoid(
-    coordinates: list[NDArray[np.float64]],
-    centre: tuple[float, float, float],
-    radii: tuple[float, float, float],
-    rng: np.random.Generator,
-    *,
-    rough: float,
-) -> NDArray[np.bool_]:
-    """An ellipsoid whose surface is displaced by a smooth random field of this relative amplitude."""
-    square = sum(((x - c) / r) ** 2 for x, c, r in zip(coordinates, centre, radii, strict=True))
-    inside: NDArray[np.bool_] = np.sqrt(square) < 1 + rough * np.clip(_texture(rng, 8.0), -2, 2)
-    return inside
-
-
-def _texture(rng: np.random.Generator, sigma_mm: float) -> NDArray[np.float64]:
-    """White noise smoothed isotropically in mm, scaled to mean 0 and SD 1."""
-    return _standard(gaussian_filter(rng.normal(size=CT_SHAPE), [sigma_mm / s for s in CT_SPACING_MM], mode="wrap"))
-
-
-def _ct_noise(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Noise correlated over neighbouring pixels of a slice, and not between slices."""
-    return _standard(gaussian_filter(rng.normal(size=CT_SHAPE), (0, 0.6, 0.6), mode="wrap"))
-
-
-def _standard(field: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (field - field.mean()) / field.std()
-
-
-def _pet(rng: np.random.Generator, activity: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Blur by the scanner's resolution, average over PET voxels, add noise that grows with the root of uptake."""
-    sigma = PET_RESOLUTION_MM / FWHM_PER_SIGMA
-    blurred = gaussian_filter(activity, [sigma / s for s in CT_SPACING_MM])
-    z, y, x = (n // f for n, f in zip(CT_SHAPE, PET_FACTOR, strict=True))
-    averaged = blurred.reshape(z, PET_FACTOR[0], y, PET_FACTOR[1], x, PET_FACTOR[2]).mean(axis=(1, 3, 5))
-    noisy = averaged + 0.12 * np.sqrt(averaged + 0.01) * rng.normal(size=averaged.shape)
-    return np.clip(noisy, 0, None).astype(np.float32)

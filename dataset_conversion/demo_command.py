@@ -16,7 +16,7 @@ from reactkd_auto.dataset import (
     region_path,
     write_labels,
 )
-from reactkd_auto.dataset_conversion import demo
+from reactkd_auto.dataset_conversion import demo, demo_rendering
 from reactkd_auto.dataset_conversion.copying import add_target_options, close_dataset, open_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
@@ -83,9 +83,9 @@ def _dataset(classes: int, *, negative_control: bool) -> Dataset:
         channels=(Channel("CT", "ct"), *(Channel(t, "pet_suv") for t in demo.TRACERS)),
         classes=demo.CLASS_NAMES[classes],
         regions=(
-            Region("organ", demo.ORGAN, "organ"),
-            Region("lesion", demo.LESION, "lesion"),
-            Region("spine", demo.SPINE, "context"),
+            Region("organ", demo_rendering.ORGAN, "organ"),
+            Region("lesion", demo_rendering.LESION, "lesion"),
+            Region("spine", demo_rendering.SPINE, "context"),
         ),
         classes_ordered=classes > 2,
         description="Synthetic dual-tracer cohort; not patients."
@@ -106,7 +106,7 @@ def _write_case(folder: Path, params: demo.CaseParams, part: str) -> None:
     wanted = [p for p, there in zip([*paths, regions], [*present, params.has_regions], strict=True) if there]
     if all(p.exists() for p in wanted):
         return
-    rendered = demo.render(params)
+    rendered = demo_rendering.render(params)
     for path, array in zip([*paths, regions], [rendered.ct, *rendered.tracers, rendered.regions], strict=True):
         if path in wanted and array is not None:
             _write_array(path, array)
@@ -118,8 +118,8 @@ def _write_array(path: Path, array: Any) -> None:
 
     from reactkd_auto.imageio import write_image
 
-    factors = [c // n for c, n in zip(demo.CT_SHAPE, array.shape, strict=True)]
-    spacing = [s * f for s, f in zip(demo.CT_SPACING_MM, factors, strict=True)]
+    factors = [c // n for c, n in zip(demo_rendering.CT_SHAPE, array.shape, strict=True)]
+    spacing = [s * f for s, f in zip(demo_rendering.CT_SPACING_MM, factors, strict=True)]
     origin = [-(n - 1) / 2 * s for n, s in zip(array.shape, spacing, strict=True)]
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(spacing[::-1])

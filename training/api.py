@@ -60,7 +60,8 @@ def train(
     from reactkd_auto.training.stop import StopRequest
     from reactkd_auto.training.validation import cross_validate
 
-    options = {key: value for key, value in locals().items() if isinstance(value, (str, int, Path, type(None)))}
+    options = {"preset": preset, "plan": plan, "device": device, "epochs": epochs, "iterations": iterations}
+    options["teachers"] = teachers
     run = open_run(
         open_workspace(workspace),
         dataset=dataset,

@@ -54,16 +54,18 @@ class LocaliserTask:
 
     @torch.no_grad()
     def watch(self, average: torch.nn.Module) -> dict[str, float]:
-        """Mean Dice of the foreground over a few whole held-out images."""
-        scores: list[float] = []
+        """Mean Dice of each region over those of a few whole held-out images that have it."""
+        scores: dict[str, list[float]] = {}
         for case in self.watched:
             image, labels = read_pair(self.case_folder, case, self.plan, self.dataset)
             tensor = torch.from_numpy(image)[None, None].to(self.device)
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
-                found = average(self._normalised(tensor)).argmax(1)[0].cpu().numpy() > 0
-            size = found.sum() + (labels > 0).sum()
-            scores.append(float(2 * (found & (labels > 0)).sum() / size) if size else 1.0)
-        return {"held_out_dice": float(np.mean(scores))} if scores else {}
+                found = average(self._normalised(tensor)).argmax(1)[0].cpu().numpy()
+            for i, region in enumerate(self.dataset.regions, start=1):
+                if (labels == i).any():
+                    overlap = 2 * ((found == i) & (labels == i)).sum() / ((found == i).sum() + (labels == i).sum())
+                    scores.setdefault(f"held_out_dice_{region.name}", []).append(float(overlap))
+        return {name: float(np.mean(values)) for name, values in scores.items()}
 
     def _normalised(self, image: Tensor) -> Tensor:
         return normalise(image, self.dataset, self.plan, channels=(self.dataset.base.name,))

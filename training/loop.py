@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from reactkd_auto.errors import UserError
+from reactkd_auto.progress import track
 from reactkd_auto.training.checkpoint import TrainingState, read_state, write_state
 from reactkd_auto.training.ema import Ema
 from reactkd_auto.training.journal import Journal
@@ -56,6 +57,7 @@ class Job(Generic[BatchT]):
         settings: Identity of the run; a state with others is not continued.
         device: Where the task's module is.
         watch_every: Epochs between two looks at held-out cases.
+        quiet: No progress bar.
     """
 
     task: Task[BatchT]
@@ -68,6 +70,7 @@ class Job(Generic[BatchT]):
     settings: dict[str, object]
     device: torch.device
     watch_every: int = 1
+    quiet: bool = True
 
 
 def train_stage(job: Job[BatchT], stop: StopRequest) -> nn.Module:
@@ -114,21 +117,30 @@ class _Loop(Generic[BatchT]):
             )
 
     def run(self, stop: StopRequest) -> None:
-        schedule, began = self.job.schedule, time.perf_counter() - self.state.seconds
         with closing(self.job.batches(self.state.iteration)) as batches:
-            while self.state.iteration < schedule.total:
-                asked = time.perf_counter()
-                batch = next(batches)
-                self.waited += time.perf_counter() - asked
-                self.iterate(batch)
-                self.state.seconds = time.perf_counter() - began
-                if self.state.iteration % schedule.iterations == 0:
-                    self.check_finite()
-                    self.finish_epoch()
-                    began = time.perf_counter()
-                elif stop.received is not None:
-                    self.save()
-                stop.check(f"after {self.state.iteration} of {schedule.total} iterations of {self.job.title}")
+            while self.state.iteration < self.job.schedule.total:
+                self.run_epoch(batches, stop)
+                self.finish_epoch()
+                self.stop_if_asked(stop)
+
+    def run_epoch(self, batches: Iterator[BatchT], stop: StopRequest) -> None:
+        """The iterations of the current epoch that are left."""
+        state, iterations = self.state, self.job.schedule.iterations
+        began = time.perf_counter() - state.seconds
+        rest = range(state.iteration % iterations, iterations)
+        for i in track(rest, what=self.job.title, quiet=self.job.quiet):
+            asked = time.perf_counter()
+            batch = next(batches)
+            self.waited += time.perf_counter() - asked
+            self.iterate(batch)
+            state.seconds = time.perf_counter() - began
+            if stop.received is not None and i + 1 < iterations:
+                self.save()
+                self.stop_if_asked(stop)
+
+    def stop_if_asked(self, stop: StopRequest) -> None:
+        total = self.job.schedule.total
+        stop.check(f"after {self.state.iteration} of {total} iterations of {self.job.title}")
 
     def iterate(self, batch: BatchT) -> None:
         schedule, iteration = self.job.schedule, self.state.iteration
@@ -160,6 +172,7 @@ class _Loop(Generic[BatchT]):
             )
 
     def finish_epoch(self) -> None:
+        self.check_finite()
         state, iterations = self.state, self.job.schedule.iterations
         epoch = state.iteration // iterations
         row = {"epoch": float(epoch), **{n: float(v) / iterations for n, v in self.sums.items()}}
@@ -173,6 +186,7 @@ class _Loop(Generic[BatchT]):
         self.journal.record(state.history)
 
     def save(self) -> None:
+        self.check_finite()
         self.state.model = self.module.state_dict()
         self.state.ema = self.ema.module.state_dict()
         self.state.optimiser = self.optimiser.state_dict()

@@ -12,7 +12,7 @@ from reactkd_auto.cases import CaseProperties, finished_cases, read_properties
 from reactkd_auto.dataset import Dataset, read_dataset
 from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import content_hash
+from reactkd_auto.jsonio import content_hash, to_plain
 from reactkd_auto.model_folder import ModelFolder
 from reactkd_auto.plan import Plan, read_plan
 from reactkd_auto.splits import Splits, read_splits
@@ -22,6 +22,8 @@ from reactkd_auto.workspace import Workspace
 
 TeacherMode = Literal["in_sample"]
 TEACHER_CONFIG = "auto"
+TEACHER_RECIPE = ("classification", "dose_consistency", "modality_dropout", "modality_dropout_warmup")
+"""What of a preset the teachers depend on; presets that agree in it share teachers."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,9 @@ class Run:
     def settings(self, stage: Literal["teachers", "student"]) -> dict[str, Any]:
         """What a stage's result depends on; with other settings it is another result."""
         schedule, preset = self.schedule(stage), self.preset
-        recipe: Any = preset
+        recipe = {k: v for k, v in to_plain(preset).items() if k not in ("name", "description")}
         if stage == "teachers":
-            recipe = (
-                preset.classification,
-                preset.dose_consistency,
-                preset.modality_dropout,
-                preset.modality_dropout_warmup,
-            )
+            recipe = {k: v for k, v in recipe.items() if k in TEACHER_RECIPE}
         return {
             "plan": self.plan.hash,
             "seed": self.seed,

@@ -126,6 +126,7 @@ def _train(
         settings=read_json(folder / "settings.json"),
         device=run.device,
         watch_every=watch_every(schedule.epochs),
+        quiet=run.quiet,
     )
     return train_stage(job, stop)
 

@@ -19,6 +19,7 @@ class Interrupted(Exception):
 class StopRequest:
     """Remembers the first SIGTERM or SIGINT within its ``with`` block; a second one acts at once.
 
+    Forked loaders inherit this: a Ctrl+C that reaches the whole group leaves them alive until the state is saved.
     Outside the main thread nothing is caught (Python allows it there only).
     """
 
@@ -26,7 +27,6 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._owner = os.getpid()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -51,7 +51,7 @@ class StopRequest:
             raise Interrupted(self.received, f"stopped by {name} {done}; the same command continues.")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None or os.getpid() != self._owner:  # a second signal, or a forked loader
+        if self.received is not None:
             self._restore()
             os.kill(os.getpid(), number)
             return

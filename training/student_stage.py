@@ -168,9 +168,8 @@ def new_task(run: Run, fold: int, teachers: Teachers | None, watched: Sequence[C
 
 def new_student(run: Run) -> Student:
     """A student with initial weights, on the run's device."""
-    gpu = run.device.type == "cuda"
     channels = run.preset.channels(run.dataset)
-    return build_student(run.plan, run.dataset, channels, seed=run.seed, channels_last=gpu).to(run.device)
+    return build_student(run.plan, run.dataset, channels, seed=run.seed, channels_last=True).to(run.device)
 
 
 @torch.no_grad()

@@ -105,8 +105,7 @@ def dose_branch(teachers: Teachers, base_dose: Tensor, graph: GraphInputs) -> Ou
 
 def new_task(run: Run, fold: int, watched: Sequence[CaseProperties]) -> TeacherTask:
     """Fresh teachers for a fold."""
-    gpu = run.device.type == "cuda"
-    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=gpu).to(run.device)
+    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=True).to(run.device)
     return TeacherTask(
         teachers,
         plan=run.plan,
@@ -121,7 +120,7 @@ def new_task(run: Run, fold: int, watched: Sequence[CaseProperties]) -> TeacherT
 
 def load_teachers(run: Run, fold: int) -> Teachers:
     """The finished teachers of a fold: EMA weights, in evaluation mode, without gradients."""
-    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=run.device.type == "cuda")
+    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=True)
     load_weights(run.teachers_folder(fold) / WEIGHTS, teachers)
     return teachers.to(run.device).eval().requires_grad_(False)
 

@@ -135,10 +135,14 @@ def _not_measurable(stack: AxialStack, patches: Patches) -> str | None:
             " the image was resampled"
         )
     if len(patches) < FEWEST_PATCHES:
-        return f"{len(patches)} homogeneous soft-tissue patches of {PATCH}×{PATCH}, {FEWEST_PATCHES} are needed"
+        return (
+            f"{len(patches)} homogeneous soft-tissue patches of {PATCH}×{PATCH}, {FEWEST_PATCHES} are needed"
+        )
     sd = float(np.median(patches.pixels.std(axis=(1, 2))))
     if sd < _SMALLEST_SD_HU:
-        return f"soft-tissue noise of {sd:.2f} HU is too low for filtered back-projection: denoised or synthetic"
+        return (
+            f"soft-tissue noise of {sd:.2f} HU is too low for filtered back-projection: denoised or synthetic"
+        )
     return None
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import UserError
+from reactkd_auto.errors import UserError
+
 from .geometry import PADDING_HU
 from .parameters import DoseCalibration
 from .random_numbers import stream_key

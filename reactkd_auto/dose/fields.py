@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import UserError
+from reactkd_auto.errors import UserError
+
 from .degrade import SMALLEST_FRACTION, added_noise, in_field
 from .parameters import DoseCalibration
 from .synthesis import noise_model
@@ -136,4 +137,3 @@ def _interpolation_shares(nodes: torch.Tensor, at: torch.Tensor) -> torch.Tensor
     t = (at - low) / (high - low).clamp_min(1e-12)
     columns = torch.arange(len(nodes), device=at.device)
     return (columns == (upper - 1)[:, None]) * (1 - t)[:, None] + (columns == upper[:, None]) * t[:, None]
-

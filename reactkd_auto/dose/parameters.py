@@ -15,6 +15,7 @@ DEFAULT_ELLIPSE_MM = (115.0, 165.0)
 KERNEL_MTF50 = {"soft": 0.33, "standard": 0.42, "sharp": 0.65}
 """Presets: frequency in mm⁻¹ where a Gaussian-like modulation transfer falls to one half."""
 PRESET_FLUX_PER_MM = 3.0e5
+PRESET_READINGS_PER_MM = 1.6
 PRESET_BOWTIE = 0.6
 KNOTS = 9
 
@@ -70,17 +71,18 @@ def preset(
     kernel: str = "standard",
     patches: int = 0,
 ) -> DoseCalibration:
-    """A typical diagnostic trunk scan (about 13 HU in 30 cm of water at 5 mm), flux proportional to thickness."""
+    """A typical diagnostic trunk scan (about 13 HU in 30 cm of water at 5 mm); flux and readings ∝ thickness."""
+    thickness = min(max(slice_mm, 0.5), 10.0)
     frequencies = knot_frequencies(1.0)
     half = KERNEL_MTF50[kernel]
     return DoseCalibration(
-        flux=(PRESET_FLUX_PER_MM * min(max(slice_mm, 0.5), 10.0),),
+        flux=(PRESET_FLUX_PER_MM * thickness,),
         kernel_frequencies=frequencies,
         kernel_ln_h2=tuple(-2 * math.log(2) * (f / half) ** 2 for f in frequencies),
         bowtie=PRESET_BOWTIE,
         tube_modulation=0.0,
         z_taps=(1.0,),
-        readings=8,
+        readings=max(1, round(PRESET_READINGS_PER_MM * thickness)),
         electronic_noise=5.0,
         floor=1.0,
         ellipse_mm=ellipse_mm,

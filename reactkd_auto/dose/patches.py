@@ -39,7 +39,10 @@ class Patches:
     def subset(self, keep: NDArray[np.bool_]) -> Patches:
         """The patches where ``keep`` holds."""
         return Patches(
-            self.slices[keep], self.corners[keep], self.pixels[keep], self.periodograms[torch.from_numpy(keep)]
+            self.slices[keep],
+            self.corners[keep],
+            self.pixels[keep],
+            self.periodograms[torch.from_numpy(keep)],
         )
 
 
@@ -85,9 +88,7 @@ def periodograms(pixels: NDArray[np.float32], pixel_area: float) -> torch.Tensor
     return spectrum.abs() ** 2 * (pixel_area / float((taper**2).sum()))
 
 
-def _homogeneous_corners(
-    image: NDArray[np.float32], spacing: tuple[float, float]
-) -> list[tuple[int, int]]:
+def _homogeneous_corners(image: NDArray[np.float32], spacing: tuple[float, float]) -> list[tuple[int, int]]:
     """Corners on a regular grid of the patches that are soft tissue without edges."""
     if min(image.shape) < PATCH:
         return []

@@ -161,14 +161,10 @@ def noise_model(
     weight[0] = 1
     weight[-1] = 1 if size[1] % 2 == 0 else 2
     covariance = torch.einsum("kyx,lyx,x->kl", filters, filters, weight) / (size[0] * size[1])
-    return NoiseModel(
-        volume, rays, basis, filters.float().to(device), covariance.float().to(device), size
-    )
+    return NoiseModel(volume, rays, basis, filters.float().to(device), covariance.float().to(device), size)
 
 
-def _profiles(
-    volume: NDArray[np.generic], rays: RayNoise, doses: Sequence[float]
-) -> Iterator[torch.Tensor]:
+def _profiles(volume: NDArray[np.generic], rays: RayNoise, doses: Sequence[float]) -> Iterator[torch.Tensor]:
     """Angular profiles of up to `_BASIS_SLICES` evenly spaced slices, at every dose."""
     chosen = np.unique(np.linspace(0, len(volume) - 1, min(_BASIS_SLICES, len(volume))).round().astype(int))
     used = _image_area(rays.canvas)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UserError
+from reactkd_auto.errors import UserError
 
 _LARGEST_TILT_COSINE = 0.82
 _WHOLE_BODY_MM = 200.0
@@ -48,10 +48,8 @@ def axial_stack(volume: Any, spacing: tuple[float, float, float] | None = None) 
     Raises:
         UserError: Not three-dimensional, no spacing, oblique by more than 35°, empty, or plainly not in HU.
     """
-    if hasattr(volume, "GetDirection"):
-        stack = _from_image(volume)
-    else:
-        stack = _from_array(np.asarray(volume), spacing)
+    is_image = hasattr(volume, "GetDirection")
+    stack = _from_image(volume) if is_image else _from_array(np.asarray(volume), spacing)
     _check_hounsfield(stack)
     return stack
 

@@ -21,9 +21,10 @@ from .rays import RayNoise, bowtie_profile, modulation
 _STEPS = (120, 70, 70)
 _RATE = 0.05
 _LOWEST_BINS = 2.5
-_CURVATURE = (5000.0, 1000.0, 200.0, 60.0)
-"""Of ln H² at the first knots and (the last value) at all others: near ρ = 0 a kernel is flat, and what rises there is
-anatomy."""
+_CURVATURE = 20.0
+_BEND = 200.0
+_PARABOLA = 5000.0
+_FIRST_KNOT_SD = 0.02
 _BOWTIE_PRIOR = (PRESET_BOWTIE, 1.0)
 _MODULATION_PRIOR = (0.0, 0.3)
 _EXCESS = 1.3
@@ -77,8 +78,6 @@ class _Model:
         self.ramp = ramp_spectrum(self.rho)
         self.anatomy = (self.rho / lowest) ** -3
         self.knots = torch.tensor(frequencies)
-        free = len(frequencies) - 1 - len(_CURVATURE)
-        self.stiffness = torch.tensor([*_CURVATURE, *(_CURVATURE[-1:] * free)])
         self.cropped = rays.canvas.ellipse is not None
         self.table, self.readings = rays.table, rays.calibration.readings
         self.high = self.rho > 0.55 * self.rho.max()
@@ -97,20 +96,25 @@ class _Model:
         """Negative ln-likelihood (Hann windows leave about half of the bins independent) and priors."""
         spectrum = self.noise(p, rays, group) + torch.exp(p["ln_anatomy"])[:, None] * self.anatomy
         likelihood = ((torch.log(spectrum) + power / spectrum) * self.weight).sum() / 4
-        knots = with_unit_start(p["ln_h2"])
-        mirrored = torch.cat([knots[1:2], knots])
-        curvature = ((mirrored[2:] - 2 * mirrored[1:-1] + mirrored[:-2]).square() * self.stiffness).sum()
         prior = sum(
             ((p[name] - mean) / spread).square().sum()
             for name, (mean, spread) in (("bowtie", _BOWTIE_PRIOR), ("modulation", _MODULATION_PRIOR))
         )
         rough = p["ln_flux"].diff().square().sum() * 12
-        return likelihood + curvature + prior / 2 + rough
+        return likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + rough
 
 
 def with_unit_start(ln_h2: torch.Tensor) -> torch.Tensor:
     """Knots with H(0) = 1 in front: FBP keeps HU, which is what identifies the flux."""
     return torch.cat([torch.zeros_like(ln_h2[:1]), ln_h2])
+
+
+def kernel_penalty(ln_h2: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
+    """Smoothness of the kernel, and its start as a shallow parabola: what rises there is anatomy, not noise."""
+    usual = -2 * math.log(2) * (frequencies[1] / KERNEL_MTF50["standard"]) ** 2
+    start = (ln_h2[2] - 4 * ln_h2[1]).square() * _PARABOLA + ((ln_h2[1] - usual) / _FIRST_KNOT_SD).square()
+    second = ln_h2.diff(n=2)
+    return start + second.square().sum() * _CURVATURE + second.diff().square().sum() * _BEND
 
 
 def patch_rays(patches: Patches, volume: np.ndarray, rays: RayNoise) -> PatchRays:
@@ -153,7 +157,8 @@ def fit(patches: Patches, groups: np.ndarray, volume: np.ndarray, rays: RayNoise
     parameters = _start(len(patches), int(groups.max()) + 1, frequencies, power, model)
     keep = torch.ones(len(patches), dtype=torch.bool)
     for steps in _STEPS:
-        _maximise(model, parameters, _rows(through, keep), group[keep], power[keep], keep, steps)
+        data = (_rows(through, keep), group[keep], power[keep])
+        _maximise(model, parameters, data, keep, steps)
         with torch.no_grad():
             ratio = (power / model.noise(parameters, through, group))[:, model.high].mean(1)
         keep = ratio < _EXCESS * torch.quantile(ratio, 0.25)
@@ -190,9 +195,7 @@ def _start(
 def _maximise(
     model: _Model,
     parameters: dict[str, torch.Tensor],
-    rays: PatchRays,
-    group: torch.Tensor,
-    power: torch.Tensor,
+    data: tuple[PatchRays, torch.Tensor, torch.Tensor],
     keep: torch.Tensor,
     steps: int,
 ) -> None:
@@ -207,7 +210,7 @@ def _maximise(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=_RATE / 20)
     for _ in range(steps):
         optimiser.zero_grad()
-        model.loss(active, rays, group, power).backward()
+        model.loss(active, *data).backward()
         optimiser.step()
         schedule.step()
         with torch.no_grad():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import logging
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .faults import ImageFault
+
+logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _CORNER_TOLERANCE_VOXELS = 0.5
@@ -98,8 +101,9 @@ def _open(path: Path) -> Any:
     try:
         return nibabel.load(str(path))
     except (ImageFileError, HeaderDataError, *_DAMAGE, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageFault(path, f"no readable NIfTI header ({reason})", "a complete NIfTI image") from None
+        logger.debug("%s: %s", path, error)
+        found = "a file without a readable NIfTI header (cut off, or not NIfTI)"
+        raise ImageFault(path, found, "a complete NIfTI image") from None
 
 
 def _check_shape(path: Path, header: Any) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from cohorts import as_image, ct, pet, regions, write_cohort
 
 from reactkd_auto.dataset_conversion.verify import verify_dataset
 from reactkd_auto.dataset_conversion.verify_command import main
 from reactkd_auto.imageio import write_image
+from tests.dataset_conversion.cohorts import as_image, ct, pet, regions, write_cohort
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "without",
     ),
     "stray file": (lambda f: (f / "imagesTr/notes.txt").write_text("x"), "notes.txt", "no case"),
-    "cut off": (lambda f: cut_off(f / "imagesTr/a0_0000.nii.gz"), "a0_0000", "cut-off"),
+    "cut off": (lambda f: cut_off(f / "imagesTr/a0_0000.nii.gz"), "a0_0000", "cut"),
     "NaN": (lambda f: write_image(f / "imagesTr/a0_0000.nii.gz", scaled(ct(0) * np.nan, 1)), "a0_0000", "NaN"),
     "unshifted CT": (
         lambda f: write_image(f / "imagesTr/a0_0000.nii.gz", scaled(ct(0), 2, 2024)),

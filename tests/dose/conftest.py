@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+
 from reactkd_auto.dose.parameters import DoseCalibration
 
 MU = 0.0192
@@ -31,6 +32,11 @@ HIPS = (
     Ellipse((5, -95), (24, 24), 700),
     Ellipse((5, 95), (24, 24), 700),
 )
+ABDOMEN = (
+    Ellipse((0, 0), (105, 150), 1000),
+    Ellipse((-30, -60), (50, 60), 60),
+    Ellipse((60, 0), (15, 18), 300),
+)
 METAL = (Ellipse((0, 0), (120, 170), 1000), Ellipse((0, 60), (8, 8), 6000))
 
 
@@ -40,7 +46,9 @@ def picture(phantom: tuple[Ellipse, ...], size: int, pixel: float, oversample: i
     t = (np.arange(n) - (n - 1) / 2) * pixel / oversample
     hu = np.full((n, n), -1000.0)
     for e in phantom:
-        hu += e.hu * (((t[:, None] - e.centre[0]) / e.axes[0]) ** 2 + ((t[None] - e.centre[1]) / e.axes[1]) ** 2 <= 1)
+        hu += e.hu * (
+            ((t[:, None] - e.centre[0]) / e.axes[0]) ** 2 + ((t[None] - e.centre[1]) / e.axes[1]) ** 2 <= 1
+        )
     return hu.reshape(size, oversample, size, oversample).mean((1, 3)).astype(np.float32)
 
 
@@ -52,10 +60,11 @@ class Scanner:
     electronic_noise: float = 5.0
     bowtie: float = 0.5
     readings: int = 1
+    views: int = VIEWS
 
     @property
     def theta(self) -> np.ndarray:
-        return np.arange(VIEWS) * math.pi / VIEWS
+        return np.arange(self.views) * math.pi / self.views
 
     @property
     def u(self) -> np.ndarray:
@@ -63,7 +72,7 @@ class Scanner:
 
     def line_integrals(self, phantom: tuple[Ellipse, ...]) -> np.ndarray:
         """(VIEWS, BINS): chords of ellipses."""
-        total = np.zeros((VIEWS, BINS))
+        total = np.zeros((self.views, BINS))
         cos, sin = np.cos(self.theta)[:, None], np.sin(self.theta)[:, None]
         for e in phantom:
             (ay, ax), (cy, cx) = e.axes, e.centre
@@ -94,8 +103,19 @@ class Scanner:
         for k, angle in enumerate(self.theta):
             at = points[:, 1] * math.cos(angle) + points[:, 0] * math.sin(angle)
             total += np.interp(at, self.u, filtered[k])
-        scale = math.pi / VIEWS * 1000 / MU
+        scale = math.pi / self.views * 1000 / MU
         return total * (scale**2 if squared else scale)
+
+    def scan(
+        self, phantom: tuple[Ellipse, ...], size: int, pixel: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """(size, size) HU of the noise of one full-dose acquisition: counted, logged, reconstructed."""
+        counts = self.counts(phantom)
+        signal = rng.poisson(counts) + self.electronic_noise * rng.standard_normal(counts.shape)
+        error = -np.log(np.maximum(signal, 1) / counts)
+        t = (np.arange(size) - (size - 1) / 2) * pixel
+        points = np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
+        return self.back_project(error, points).reshape(size, size).astype(np.float32)
 
     def calibration(self) -> DoseCalibration:
         """What a perfect calibration would find."""

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from reactkd_auto.dose.counts import count_table, linear_added_variance, linear_variance
 
 

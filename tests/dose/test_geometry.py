@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from reactkd_auto.dose.geometry import (
     ANGLES,
     BINS,

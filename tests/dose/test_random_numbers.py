@@ -1,7 +1,8 @@
 import numpy as np
 import torch
-from reactkd_auto.dose.random_numbers import philox, standard_normal, stream_key
 from scipy import stats
+
+from reactkd_auto.dose.random_numbers import philox, standard_normal, stream_key
 
 CPU = torch.device("cpu")
 
