@@ -19,7 +19,7 @@ from reactkd_auto.planning.hardware import choose_hardware
 from reactkd_auto.planning.leftovers import remove_leftovers
 from reactkd_auto.planning.measuring import measure_cases, read_rows
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
-from reactkd_auto.planning.preprocess import update_cases
+from reactkd_auto.planning.preprocess import mention_flags, update_cases
 from reactkd_auto.planning.rooms import Rooms
 from reactkd_auto.planning.rules.training import FOLDS
 from reactkd_auto.planning.splits import split
@@ -134,6 +134,7 @@ def run(options: Options) -> Outcome:
         plan = dataclasses.replace(plan, splits_hash=splits.hash, zoomed_cases=zoomed)
     if not cases:
         raise UserError(f"{rooms.raw}: no case could be preprocessed; the first: {next(iter(failures.values()))}")
+    mention_flags(sorted(c.case for c in cases), rooms.cases)
     write_dataset(rooms.out, dataset)
     write_fingerprint(rooms.out, fingerprint)
     write_splits(rooms.out, splits)

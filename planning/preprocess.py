@@ -75,6 +75,21 @@ def update_cases(
     return {case: failure.sentence for case, failure in failed.items()}
 
 
+def mention_flags(cases: Sequence[str], folder: Path) -> None:
+    """Say how many cases carry a sentence that a person should read, and the first of them."""
+    flagged = [(case, flags) for case in cases if (flags := read_properties(folder, case).flags)]
+    if flagged:
+        case, flags = flagged[0]
+        logger.info(
+            "%d of %d cases carry remarks (flags in %s/CASE.json), for instance %s: %s",
+            len(flagged),
+            len(cases),
+            folder,
+            case,
+            flags[0],
+        )
+
+
 def preprocess_cases(
     cases: Sequence[CaseFingerprint],
     plan: Plan,

@@ -24,6 +24,7 @@ _LOWEST_BINS = 2.5
 _CURVATURE = 20.0
 _BEND = 200.0
 _PARABOLA = 5000.0
+_ANATOMY_SCATTER = 0.7
 _FIRST_KNOT_SD = 0.02
 _BOWTIE_PRIOR = (PRESET_BOWTIE, 1.0)
 _MODULATION_PRIOR = (0.0, 0.3)
@@ -100,8 +101,12 @@ class _Model:
             ((p[name] - mean) / spread).square().sum()
             for name, (mean, spread) in (("bowtie", _BOWTIE_PRIOR), ("modulation", _MODULATION_PRIOR))
         )
+        # Anatomy of a patch scatters about a common level; free levels would each swallow some noise.
+        scatter = (p["ln_anatomy"] - p["anatomy_level"]).square().sum() / (2 * _ANATOMY_SCATTER**2)
         rough = p["ln_flux"].diff().square().sum() * 12
-        return likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + rough
+        return (
+            likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + scatter + rough
+        )
 
 
 def with_unit_start(ln_h2: torch.Tensor) -> torch.Tensor:
@@ -189,6 +194,7 @@ def _start(
         "bowtie": torch.tensor(_BOWTIE_PRIOR[0]),
         "modulation": torch.tensor(_MODULATION_PRIOR[0]),
         "ln_anatomy": anatomy,
+        "anatomy_level": anatomy.median() - 1,
     }
 
 

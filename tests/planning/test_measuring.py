@@ -114,7 +114,9 @@ def test_the_input_hash_sees_files_and_what_dataset_json_says_about_them(tmp_pat
     raw = make_raw(tmp_path, 1)
     before = input_hash(raw, DATASET, "case_0")
     assert input_hash(raw, DATASET, "case_0") == before
-    renamed = Dataset("Tiny", (Channel("CT", "ct"), Channel("ACE", "pet_suv")), ("low", "high"), DATASET.regions)
+    renamed = Dataset(
+        "Tiny", (Channel("shape", "binary_mask"), Channel("ACE", "pet_suv")), ("low", "high"), DATASET.regions
+    )
     assert input_hash(raw, renamed, "case_0") != before
     path = raw / "imagesTr" / "case_0_0001.nii.gz"
     content = path.read_bytes()
