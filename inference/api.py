@@ -19,6 +19,9 @@ from reactkd_auto.provenance import write_run
 if TYPE_CHECKING:
     from reactkd_auto.inference.model import LoadedModel
 
+PREDICTION_VERSION = 1
+"""Raised when prediction changes its results, so that finished cases are predicted again."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -121,7 +124,7 @@ def _answer(case: InputCase, model: LoadedModel, output: Path, *, explanation: b
 
     key = ""
     try:
-        key = content_hash([model.hash, _read_hash(case), explanation, flips])
+        key = content_hash([PREDICTION_VERSION, model.hash, _read_hash(case), explanation, flips])
         result = finished_result(output, case.case, key)
         if result is not None:
             logger.info("%s: finished before, kept.", case.case)

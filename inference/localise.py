@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import cc3d
 import numpy as np
 import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 
-from reactkd_auto.dataset import Dataset, Region
+from reactkd_auto.dataset import Dataset
 from reactkd_auto.imageio import RawCase, array_spacing
 from reactkd_auto.inference.model import LoadedModel
 from reactkd_auto.networks import Localiser
@@ -18,10 +21,21 @@ from reactkd_auto.preprocessing import Grid, coarse_case, coarse_grid
 from reactkd_auto.preprocessing.labels import resample_labels
 from reactkd_auto.preprocessing.normalise import normalise
 
-SMALLEST_ORGAN_SHARE = 0.2
+ORGAN_SHARE = 0.2
 """A component of an organ or context region smaller than this share of its largest one is dropped: of paired organs
 both stay, specks go."""
 THRESHOLD = 0.5
+LESION_MARGIN = 2.0
+"""How much smaller or larger than any training lesion a plausible one may be."""
+
+
+@dataclass(frozen=True)
+class LesionLimits:
+    """Sizes (of one component, mm³) and number of lesions that are plausible; None: any number."""
+
+    smallest_mm3: float
+    largest_mm3: float = math.inf
+    most: int | None = None
 
 
 def find_regions(image: sitk.Image, model: LoadedModel) -> sitk.Image | None:
@@ -43,7 +57,7 @@ def find_regions(image: sitk.Image, model: LoadedModel) -> sitk.Image | None:
         average_probabilities(model.localisers, normalised),
         dataset,
         voxel_mm3=float(np.prod(grid.spacing_mm)),
-        smallest_lesion_mm3=plan.graph.smallest_lesion_mm3,
+        limits=lesion_limits(model),
     )
     return label_image(masks, grid, image, dataset) if masks else None
 
@@ -64,23 +78,33 @@ def average_probabilities(localisers: Sequence[Localiser], image: torch.Tensor) 
     return np.asarray((total[0] / len(localisers)).cpu().numpy(), dtype=np.float32)
 
 
+def lesion_limits(model: LoadedModel) -> LesionLimits:
+    """What lesions of the training cohort were like, with a margin; the plan's smallest lesion where it is unknown."""
+    smallest = model.plan.graph.smallest_lesion_mm3
+    cases = () if model.fingerprint is None else model.fingerprint.cases
+    volumes = [c.lesion_volumes_mm3 for c in cases if c.lesion_volumes_mm3]
+    if not volumes:
+        return LesionLimits(smallest)
+    return LesionLimits(
+        smallest_mm3=max(smallest, min(min(v) for v in volumes) / LESION_MARGIN),
+        largest_mm3=LESION_MARGIN * max(max(v) for v in volumes),
+        most=max(len(v) for v in volumes),
+    )
+
+
 def plausible_masks(
-    probabilities: NDArray[np.float32],
-    dataset: Dataset,
-    *,
-    voxel_mm3: float,
-    smallest_lesion_mm3: float,
+    probabilities: NDArray[np.float32], dataset: Dataset, *, voxel_mm3: float, limits: LesionLimits
 ) -> dict[int, NDArray[np.bool_]]:
     """Where each region plausibly is: most probable class, p ≥ 0.5, and components of a plausible size.
 
-    Lesion components smaller than the smallest that the plan keeps are dropped; of organs and context regions the
-    largest component stays, and others that are not much smaller.
+    Lesion components of sizes that no training lesion had are dropped, and of too many the largest are kept; of organs
+    and context regions the largest component stays, and others that are not much smaller.
 
     Args:
         probabilities: (regions + 1, z, y, x), background first.
         dataset: For the regions.
         voxel_mm3: Volume of a voxel of this grid.
-        smallest_lesion_mm3: Of the plan.
+        limits: Of lesion components.
 
     Returns:
         A mask for each region value that was found anywhere.
@@ -88,25 +112,25 @@ def plausible_masks(
     winner = probabilities.argmax(axis=0)
     found = {}
     for index, region in enumerate(dataset.regions, start=1):
-        mask = (winner == index) & (probabilities[index] >= THRESHOLD)
-        kept = _plausible_components(mask, region, voxel_mm3, smallest_lesion_mm3)
-        if kept.any():
-            found[region.value] = kept
+        labels, count = cc3d.connected_components(
+            (winner == index) & (probabilities[index] >= THRESHOLD), connectivity=26, return_N=True
+        )
+        if not count:
+            continue
+        sizes = np.bincount(labels.ravel())[1:] * voxel_mm3
+        keep = _plausible_lesions(sizes, limits) if region.role == "lesion" else sizes >= ORGAN_SHARE * sizes.max()
+        if keep.any():
+            found[region.value] = np.concatenate([[False], keep])[labels]
     return found
 
 
-def _plausible_components(
-    mask: NDArray[np.bool_], region: Region, voxel_mm3: float, smallest_lesion_mm3: float
-) -> NDArray[np.bool_]:
-    import cc3d
-
-    labels, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    if count == 0:
-        return mask
-    sizes = np.bincount(labels.ravel())[1:]
-    floor = smallest_lesion_mm3 / voxel_mm3 if region.role == "lesion" else SMALLEST_ORGAN_SHARE * sizes.max()
-    keep = np.concatenate([[False], sizes >= floor])
-    return np.asarray(keep[labels])
+def _plausible_lesions(volumes: NDArray[np.floating], limits: LesionLimits) -> NDArray[np.bool_]:
+    """Which components may be lesions, by their volumes in mm³."""
+    keep = (volumes >= limits.smallest_mm3) & (volumes <= limits.largest_mm3)
+    order = np.argsort(-np.where(keep, volumes, 0.0), kind="stable")
+    if limits.most is not None:
+        keep[order[limits.most :]] = False
+    return keep
 
 
 def label_image(masks: Mapping[int, NDArray[np.bool_]], grid: Grid, image: sitk.Image, dataset: Dataset) -> sitk.Image:

@@ -18,14 +18,14 @@ from .parameters import KERNEL_MTF50, PRESET_BOWTIE, knot_frequencies
 from .patches import PATCH, Patches
 from .rays import RayNoise, bowtie_profile, modulation
 
-_STEPS = (120, 70, 70)
-_RATE = 0.05
+_STEPS = (60, 30, 30)
+_ANATOMY_COST = 1.0
 _LOWEST_BINS = 2.5
 _CURVATURE = 20.0
 _BEND = 200.0
 _PARABOLA = 5000.0
-_ANATOMY_SCATTER = 0.7
-_FIRST_KNOT_SD = 0.02
+_ANATOMY_SCATTER = 1.5
+_START_RANGE = (-0.2, 0.1)
 _BOWTIE_PRIOR = (PRESET_BOWTIE, 1.0)
 _MODULATION_PRIOR = (0.0, 0.3)
 _EXCESS = 1.3
@@ -81,12 +81,14 @@ class _Model:
         self.knots = torch.tensor(frequencies)
         self.cropped = rays.canvas.ellipse is not None
         self.table, self.readings = rays.table, rays.calibration.readings
+        self.low = self.rho < 1.6 * lowest
         self.high = self.rho > 0.55 * self.rho.max()
 
     def noise(self, p: dict[str, torch.Tensor], rays: PatchRays, group: torch.Tensor) -> torch.Tensor:
         """(patches, bins) model NPS of the noise."""
         ln_counts = p["ln_flux"][group][:, None] - math.log(self.readings) - rays.path
-        ln_counts = ln_counts - p["bowtie"] * rays.bowtie + p["modulation"] * rays.modulation
+        ln_counts = ln_counts - positive(p["bowtie"]) * rays.bowtie
+        ln_counts = ln_counts + positive(p["modulation"]) * rays.modulation
         variance = self.table.variance(torch.exp(ln_counts)) / self.readings
         shape = self.ramp * torch.exp(kernel_ln_h2(self.rho, self.knots, with_unit_start(p["ln_h2"])))
         return shape * (variance @ self.to_bins)
@@ -98,11 +100,14 @@ class _Model:
         spectrum = self.noise(p, rays, group) + torch.exp(p["ln_anatomy"])[:, None] * self.anatomy
         likelihood = ((torch.log(spectrum) + power / spectrum) * self.weight).sum() / 4
         prior = sum(
-            ((p[name] - mean) / spread).square().sum()
+            ((positive(p[name]) - mean) / spread).square().sum()
             for name, (mean, spread) in (("bowtie", _BOWTIE_PRIOR), ("modulation", _MODULATION_PRIOR))
         )
-        # Anatomy of a patch scatters about a common level; free levels would each swallow some noise.
+        # Anatomy scatters about a common level and costs a little: free, it would swallow low-frequency noise.
         scatter = (p["ln_anatomy"] - p["anatomy_level"]).square().sum() / (2 * _ANATOMY_SCATTER**2)
+        low = spectrum[:, self.low].mean(1)
+        share = torch.exp(p["ln_anatomy"]) * self.anatomy[self.low].mean() / low
+        scatter = scatter + _ANATOMY_COST * share.sum()
         rough = p["ln_flux"].diff().square().sum() * 12
         return (
             likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + scatter + rough
@@ -114,10 +119,17 @@ def with_unit_start(ln_h2: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.zeros_like(ln_h2[:1]), ln_h2])
 
 
+def positive(value: torch.Tensor) -> torch.Tensor:
+    """Softplus: the bowtie's and the modulation's strengths are fitted free of bounds."""
+    return torch.nn.functional.softplus(value)
+
+
 def kernel_penalty(ln_h2: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
     """Smoothness of the kernel, and its start as a shallow parabola: what rises there is anatomy, not noise."""
-    usual = -2 * math.log(2) * (frequencies[1] / KERNEL_MTF50["standard"]) ** 2
-    start = (ln_h2[2] - 4 * ln_h2[1]).square() * _PARABOLA + ((ln_h2[1] - usual) / _FIRST_KNOT_SD).square()
+    at_tenth = ln_h2[1] * (0.1 / frequencies[1]) ** 2
+    low, high = _START_RANGE
+    outside = (low - at_tenth).clamp_min(0) + (at_tenth - high).clamp_min(0)
+    start = ((ln_h2[2] - 4 * ln_h2[1]).square() + outside.square()) * _PARABOLA
     second = ln_h2.diff(n=2)
     return start + second.square().sum() * _CURVATURE + second.diff().square().sum() * _BEND
 
@@ -148,7 +160,7 @@ def patch_rays(patches: Patches, volume: np.ndarray, rays: RayNoise) -> PatchRay
 
 
 def fit(patches: Patches, groups: np.ndarray, volume: np.ndarray, rays: RayNoise) -> WhittleFit:
-    """Maximise the likelihood by Adam in three rounds, each without the patches that hold too much structure.
+    """Maximise the likelihood by L-BFGS in three rounds, each without the patches that hold too much structure.
 
     Args:
         patches: Sorted by slice.
@@ -159,7 +171,7 @@ def fit(patches: Patches, groups: np.ndarray, volume: np.ndarray, rays: RayNoise
     frequencies = knot_frequencies(0.55 / max(rays.canvas.spacing))
     model, through = _Model(rays, frequencies), patch_rays(patches, volume, rays)
     power, group = patches.periodograms[:, model.used], torch.from_numpy(groups)
-    parameters = _start(len(patches), int(groups.max()) + 1, frequencies, power, model)
+    parameters = _start(model, through, group, power)
     keep = torch.ones(len(patches), dtype=torch.bool)
     for steps in _STEPS:
         data = (_rows(through, keep), group[keep], power[keep])
@@ -175,8 +187,8 @@ def fit(patches: Patches, groups: np.ndarray, volume: np.ndarray, rays: RayNoise
         tuple(parameters["ln_flux"].tolist()),
         frequencies,
         tuple(knots.tolist()),
-        float(parameters["bowtie"]),
-        float(parameters["modulation"]),
+        float(positive(parameters["bowtie"])),
+        float(positive(parameters["modulation"])),
         keep.numpy(),
         centroid,
         float(ratio[keep].median()),
@@ -184,18 +196,23 @@ def fit(patches: Patches, groups: np.ndarray, volume: np.ndarray, rays: RayNoise
 
 
 def _start(
-    patches: int, groups: int, frequencies: tuple[float, ...], power: torch.Tensor, model: _Model
+    model: _Model, rays: PatchRays, group: torch.Tensor, power: torch.Tensor
 ) -> dict[str, torch.Tensor]:
+    """The standard kernel, a flux that matches the middle band, and next to no anatomy: noise explains first."""
     half = KERNEL_MTF50["standard"]
-    anatomy = torch.log(power[:, model.rho < 2 * model.rho.min()].mean(1).clamp_min(1e-6)) - 1
-    return {
-        "ln_flux": torch.full((groups,), math.log(1e6)),
-        "ln_h2": torch.tensor([-2 * math.log(2) * (f / half) ** 2 for f in frequencies[1:]]),
-        "bowtie": torch.tensor(_BOWTIE_PRIOR[0]),
-        "modulation": torch.tensor(_MODULATION_PRIOR[0]),
-        "ln_anatomy": anatomy,
-        "anatomy_level": anatomy.median() - 1,
+    parameters = {
+        "ln_flux": torch.full((int(group.max()) + 1,), math.log(1e6)),
+        "ln_h2": -2 * math.log(2) * (model.knots[1:] / half) ** 2,
+        "bowtie": torch.tensor(_BOWTIE_PRIOR[0]).expm1().log(),
+        "modulation": torch.tensor(-3.0),
     }
+    middle = (model.rho > 0.3 * model.rho.max()) & ~model.high
+    ratio = (power / model.noise(parameters, rays, group))[:, middle].mean(1)
+    parameters["ln_flux"] -= torch.log(torch.quantile(ratio, 0.25).clamp_min(1e-6))
+    low = power[:, model.rho < 2 * model.rho.min()].mean(1)
+    parameters["ln_anatomy"] = torch.log(low.clamp_min(1e-6)) - 4
+    parameters["anatomy_level"] = parameters["ln_anatomy"].median()
+    return parameters
 
 
 def _maximise(
@@ -205,23 +222,22 @@ def _maximise(
     keep: torch.Tensor,
     steps: int,
 ) -> None:
-    """One round of Adam; writes the result into ``parameters``.
+    """One round of L-BFGS; writes the result into ``parameters``.
 
     In a crop the bowtie and the modulation stay at their presets: the place of the crop in the beam is unknown.
     """
     active = {k: (v[keep] if k == "ln_anatomy" else v).clone() for k, v in parameters.items()}
     fixed = ("bowtie", "modulation") if model.cropped else ()
     free = [v.requires_grad_() for k, v in active.items() if k not in fixed]
-    optimiser = torch.optim.Adam(free, lr=_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=_RATE / 20)
-    for _ in range(steps):
+    optimiser = torch.optim.LBFGS(free, max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        model.loss(active, *data).backward()
-        optimiser.step()
-        schedule.step()
-        with torch.no_grad():
-            active["bowtie"].clamp_(0, 3)
-            active["modulation"].clamp_(0, 1)
+        loss = model.loss(active, *data)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
     for name, value in active.items():
         if name == "ln_anatomy":
             parameters[name][keep] = value.detach()

@@ -60,11 +60,10 @@ class Scanner:
     electronic_noise: float = 5.0
     bowtie: float = 0.5
     readings: int = 1
-    views: int = VIEWS
 
     @property
     def theta(self) -> np.ndarray:
-        return np.arange(self.views) * math.pi / self.views
+        return np.arange(VIEWS) * math.pi / VIEWS
 
     @property
     def u(self) -> np.ndarray:
@@ -72,7 +71,7 @@ class Scanner:
 
     def line_integrals(self, phantom: tuple[Ellipse, ...]) -> np.ndarray:
         """(VIEWS, BINS): chords of ellipses."""
-        total = np.zeros((self.views, BINS))
+        total = np.zeros((VIEWS, BINS))
         cos, sin = np.cos(self.theta)[:, None], np.sin(self.theta)[:, None]
         for e in phantom:
             (ay, ax), (cy, cx) = e.axes, e.centre
@@ -106,7 +105,7 @@ class Scanner:
         for k, angle in enumerate(self.theta):
             at = points[:, 1] * math.cos(angle) + points[:, 0] * math.sin(angle)
             total += np.interp(at, u, filtered[k])
-        scale = math.pi / self.views * 1000 / MU
+        scale = math.pi / VIEWS * 1000 / MU
         return total * (scale**2 if squared else scale)
 
     def scan(
@@ -114,8 +113,10 @@ class Scanner:
     ) -> np.ndarray:
         """(size, size) HU of the noise of one full-dose acquisition: counted, logged, reconstructed."""
         counts = self.counts(phantom)
-        signal = rng.poisson(counts) + self.electronic_noise * rng.standard_normal(counts.shape)
-        error = -np.log(np.maximum(signal, 1) / counts)
+        error = np.zeros_like(counts)
+        for _ in range(self.readings):
+            signal = rng.poisson(counts) + self.electronic_noise * rng.standard_normal(counts.shape)
+            error -= np.log(np.maximum(signal, 1) / counts) / self.readings
         t = (np.arange(size) - (size - 1) / 2) * pixel
         points = np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
         return self.back_project(error, points).reshape(size, size).astype(np.float32)

@@ -88,8 +88,8 @@ def test_broken_parameters_are_refused():
 
 def test_what_was_synthesised_is_found_again(tools):
     """Self-consistency: noise of a known calibration, added to a smooth body, is measured back from the image."""
-    truth = dataclasses.replace(tools.Scanner(1e6).calibration(), z_taps=(0.3, 0.9055385, 0.3))
-    hu = np.stack([tools.picture(tools.HIPS, 360, 1.1)] * 6)
+    truth = dataclasses.replace(tools.Scanner(5e6, readings=8).calibration(), z_taps=(0.3, 0.9055385, 0.3))
+    hu = np.stack([tools.picture(tools.ABDOMEN, 360, 1.1)] * 6)
     spacing = (5.0, 1.1, 1.1)
     model = noise_model(hu, truth, spacing=spacing, doses=[0.5], device=torch.device("cpu"))
     # Half the dose of twice the flux adds what that flux has by itself, electronic noise apart.
@@ -107,21 +107,20 @@ def test_what_was_synthesised_is_found_again(tools):
 
 @pytest.mark.slow
 def test_a_hidden_scanner_is_calibrated_blind(tools):
-    scanner, body = tools.Scanner(1e6, views=500, bowtie=0.8), tools.ABDOMEN
+    scanner, body = tools.Scanner(1e6, bowtie=0.8, readings=8), tools.ABDOMEN
     rng = np.random.default_rng(4)
-    hu = np.stack([tools.picture(body, 384, 1.0) + scanner.scan(body, 384, 1.0, rng) for _ in range(5)])
+    hu = np.stack([tools.picture(body, 384, 1.0) + scanner.scan(body, 384, 1.0, rng) for _ in range(3)])
     found = calibrate(hu, spacing=(5.0, 1.0, 1.0))
     assert found.fallback is None
     counts = scanner.counts(body)
-    variance = [tools.exact_moments(counts * a, 5.0)[0] for a in (0.25, 1.0)]
+    variance = [tools.exact_moments(counts * a, 5.0)[0] / 8 for a in (0.25, 1.0)]
     index = rng.integers(130, 250, size=(200, 2))
     exact = np.sqrt(scanner.back_project(variance[0] - variance[1], index - 191.5, squared=True))
     ours = noise_model(hu, found, spacing=(5.0, 1.0, 1.0), doses=[0.25], device=torch.device("cpu"))
     sd = ours.added_sd(range(1), [0.25])[0, 0].numpy()[index[:, 0], index[:, 1]]
-    print("BLIND", np.median(sd / exact), found)
+    print("BLIND", np.median(sd / exact), np.median(found.flux), found.bowtie)
     assert np.median(sd / exact) == pytest.approx(1, abs=0.04)
-    # Half the views make a ray of the nominal 1000 views half as bright.
-    assert np.median(found.flux) == pytest.approx(5e5, rel=0.15)
+    assert np.median(found.flux) == pytest.approx(1e6, rel=0.15)
     assert found.bowtie == pytest.approx(0.8, abs=0.15)
 
 
@@ -145,5 +144,4 @@ def test_noise_added_to_a_real_abdomen_at_half_dose_equals_the_noise_it_has():
         d = (values[:, :, 4:] - values[:, :, :-4])[apart]
         return 1.4826 * np.median(np.abs(d))
 
-    print(spread(before), spread(after - before))
     assert spread(after - before) == pytest.approx(spread(before), rel=0.2)

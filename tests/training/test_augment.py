@@ -81,6 +81,20 @@ def test_parameters_stay_within_the_plan():
     assert 0.2 < (many.dose[:, 0] == 1).float().mean() < 0.3
 
 
+def test_most_samples_are_not_interpolated(batch):
+    """They move by whole voxels: every value of the view is one of the stored array's."""
+    many = make_params(torch.Generator().manual_seed(0), 2000, plan=PLAN, dataset=DATASET, doses=2)
+    still = (many.rotation == 0) & (many.scale == 1)
+    assert still.float().mean() == pytest.approx(0.6, abs=0.03)
+    voxels = many.shift_mm[still] / torch.tensor(PLAN.spacing_mm)
+    torch.testing.assert_close(voxels, voxels.round())
+    assert voxels.abs().amax(0).tolist() == [0, 1, 1]  # 3 mm are no whole voxel of 4 mm
+    two = voxels[voxels.abs().sum(1) > 0][:2] * torch.tensor(PLAN.spacing_mm)
+    views = augmented(batch, replace(STILL, shift_mm=two))
+    shown, stored = views.image[:, 0].unique(), normalise(batch.image, DATASET, PLAN)[:, 0].unique()
+    assert (shown[:, None] - stored[None]).abs().amin(1).max() < 1e-3
+
+
 def test_shift_in_mm_moves_by_voxels_of_the_anisotropic_grid(batch):
     shift = torch.tensor([[4.0, 2.0, -4.0]]).repeat(2, 1)  # spacing 4, 2, 2 mm: one, one and minus two voxels
     views = augmented(batch, replace(STILL, shift_mm=shift))
