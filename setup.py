@@ -6,9 +6,7 @@ from setuptools import find_packages, setup
 
 STAGES = ("dataset_conversion", "planning", "training", "inference")
 KERNEL = find_packages(include=["reactkd_auto", "reactkd_auto.*"], exclude=[f"reactkd_auto.{s}*" for s in STAGES])
-STAGE_PACKAGES = [
-    f"reactkd_auto.{p}" for p in find_packages(include=[q for s in STAGES for q in (s, f"{s}.*")])
-]
+STAGE_PACKAGES = [f"reactkd_auto.{p}" for p in find_packages(include=[q for s in STAGES for q in (s, f"{s}.*")])]
 COMMANDS = {
     "reactkd_plan_and_preprocess": "planning.command",
     "reactkd_train": "training.command",
@@ -59,8 +57,15 @@ setup(
     ],
     extras_require={
         "dev": [
-            "ruff>=0.9", "mypy>=1.14", "pytest>=8", "pytest-cov>=6", "hypothesis>=6.100",
-            "import-linter>=2.1", "POT>=0.9.6,<0.9.7", "captum>=0.8", "build>=1.2",
+            "ruff>=0.9",
+            "mypy>=1.14",
+            "pytest>=8",
+            "pytest-cov>=6",
+            "hypothesis>=6.100",
+            "import-linter>=2.1",
+            "POT>=0.9.6,<0.9.7",
+            "captum>=0.8",
+            "build>=1.2",
         ],
     },
     entry_points={"console_scripts": [f"{name} = reactkd_auto.{module}:main" for name, module in COMMANDS.items()]},

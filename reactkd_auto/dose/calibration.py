@@ -55,9 +55,7 @@ def calibrate(
     stack = axial_stack(volume, spacing)
     ellipse = assumed_ellipse(stack)
     patches = find_patches(stack.array, stack.spacing, _chosen_slices(len(stack.array)), most=MOST_PATCHES)
-    start = preset(
-        reason="", slice_mm=stack.spacing[0], ellipse_mm=ellipse, kernel=kernel, patches=len(patches)
-    )
+    start = preset(reason="", slice_mm=stack.spacing[0], ellipse_mm=ellipse, kernel=kernel, patches=len(patches))
     reason = _not_measurable(stack, patches)
     if reason is None:
         canvas = Canvas((stack.array.shape[1], stack.array.shape[2]), stack.spacing[1:], ellipse)
@@ -135,14 +133,10 @@ def _not_measurable(stack: AxialStack, patches: Patches) -> str | None:
             " the image was resampled"
         )
     if len(patches) < FEWEST_PATCHES:
-        return (
-            f"{len(patches)} homogeneous soft-tissue patches of {PATCH}×{PATCH}, {FEWEST_PATCHES} are needed"
-        )
+        return f"{len(patches)} homogeneous soft-tissue patches of {PATCH}×{PATCH}, {FEWEST_PATCHES} are needed"
     sd = float(np.median(patches.pixels.std(axis=(1, 2))))
     if sd < _SMALLEST_SD_HU:
-        return (
-            f"soft-tissue noise of {sd:.2f} HU is too low for filtered back-projection: denoised or synthetic"
-        )
+        return f"soft-tissue noise of {sd:.2f} HU is too low for filtered back-projection: denoised or synthetic"
     return None
 
 

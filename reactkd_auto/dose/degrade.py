@@ -62,9 +62,7 @@ def degrade(
     results = [np.array(stack.array) for _ in doses]
     noisy = sorted({a for a in doses if a < 1}, reverse=True)
     if noisy:
-        model = noise_model(
-            stack.array, calibration, spacing=stack.spacing, doses=noisy, device=torch.device(device)
-        )
+        model = noise_model(stack.array, calibration, spacing=stack.spacing, doses=noisy, device=torch.device(device))
         for indices, noise in added_noise(model, noisy, (seed, case), coupling=coupling, bias=bias):
             part = slice(indices.start, indices.stop)
             for a, result in zip(doses, results, strict=True):

@@ -74,9 +74,7 @@ def noise_fields(
         raise UserError(f"dose degradation: found planned doses {planned}, expected fractions below 1.")
     stack = axial_stack(volume, spacing)
     reference = min(planned, key=lambda a: abs(math.log(a / PREFERRED_REFERENCE)))
-    model = noise_model(
-        stack.array, calibration, spacing=stack.spacing, doses=planned, device=torch.device(device)
-    )
+    model = noise_model(stack.array, calibration, spacing=stack.spacing, doses=planned, device=torch.device(device))
     noise = np.zeros((2, *stack.array.shape), dtype=np.float32)
     log_ratio = np.zeros((len(planned), *stack.array.shape), dtype=np.float32)
     for i in range(2):

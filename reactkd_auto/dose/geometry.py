@@ -63,9 +63,7 @@ class Canvas:
         μ = μ_w (1 + HU/1000) ≥ 0; NaN counts as air. The part of a coarse pixel that no image pixel covers is water
         inside the assumed ellipse, air elsewhere.
         """
-        mu = (torch.nan_to_num(hu.float(), nan=-1000.0, posinf=30000.0, neginf=-1000.0) * 0.001 + 1).clamp(
-            0, 31
-        )
+        mu = (torch.nan_to_num(hu.float(), nan=-1000.0, posinf=30000.0, neginf=-1000.0) * 0.001 + 1).clamp(0, 31)
         down_y, down_x = (self.averaging(i).to(mu) for i in (0, 1))
         coarse = down_y @ mu @ down_x.T
         if self.ellipse is not None:
@@ -90,9 +88,7 @@ class Canvas:
         n, s = self.shape[axis], self.spacing[axis]
         edges = (torch.arange(n + 1, dtype=torch.float64) - n / 2) * s / self.pixel + GRID / 2
         cells = torch.arange(GRID, dtype=torch.float64)[:, None]
-        return (torch.minimum(edges[None, 1:], cells + 1) - torch.maximum(edges[None, :-1], cells)).clamp_min(
-            0
-        )
+        return (torch.minimum(edges[None, 1:], cells + 1) - torch.maximum(edges[None, :-1], cells)).clamp_min(0)
 
     def _interpolation(self, axis: int) -> torch.Tensor:
         position = (self.coordinates(axis) / self.pixel + (GRID - 1) / 2).clamp(0, GRID - 1)

@@ -46,9 +46,7 @@ class RayNoise:
 
     def _expected(self, path: torch.Tensor, flux: torch.Tensor) -> torch.Tensor:
         exponent = modulation(path, self.calibration.tube_modulation) - path
-        exponent = exponent - self.calibration.bowtie * bowtie_profile(
-            bin_centres(path.device) * self.canvas.pixel
-        )
+        exponent = exponent - self.calibration.bowtie * bowtie_profile(bin_centres(path.device) * self.canvas.pixel)
         return flux[:, None, None] / self.calibration.readings * torch.exp(exponent)
 
     def added_sigma(self, counts: torch.Tensor, dose: float, dose_from: float = 1.0) -> torch.Tensor:

@@ -57,9 +57,7 @@ def axial_stack(volume: Any, spacing: tuple[float, float, float] | None = None) 
 def _from_array(array: NDArray[Any], spacing: tuple[float, float, float] | None) -> AxialStack:
     _check_shape(array.shape)
     if spacing is None or len(spacing) != 3 or not all(s > 0 for s in spacing):
-        raise UserError(
-            f"dose degradation: found spacing {spacing}, expected (z, y, x) in mm with the CT array."
-        )
+        raise UserError(f"dose degradation: found spacing {spacing}, expected (z, y, x) in mm with the CT array.")
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
         raise UserError(f"dose degradation: found an array of {array.dtype}, expected numbers in HU.")
     z, y, x = (float(s) for s in spacing)

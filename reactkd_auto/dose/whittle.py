@@ -109,9 +109,7 @@ class _Model:
         share = torch.exp(p["ln_anatomy"]) * self.anatomy[self.low].mean() / low
         scatter = scatter + _ANATOMY_COST * share.sum()
         rough = p["ln_flux"].diff().square().sum() * 12
-        return (
-            likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + scatter + rough
-        )
+        return likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + scatter + rough
 
 
 def with_unit_start(ln_h2: torch.Tensor) -> torch.Tensor:
@@ -195,9 +193,7 @@ def fit(patches: Patches, groups: np.ndarray, volume: np.ndarray, rays: RayNoise
     )
 
 
-def _start(
-    model: _Model, rays: PatchRays, group: torch.Tensor, power: torch.Tensor
-) -> dict[str, torch.Tensor]:
+def _start(model: _Model, rays: PatchRays, group: torch.Tensor, power: torch.Tensor) -> dict[str, torch.Tensor]:
     """The standard kernel, a flux that matches the middle band, and next to no anatomy: noise explains first."""
     half = KERNEL_MTF50["standard"]
     parameters = {

@@ -68,7 +68,7 @@ class Evaluation:
         classes, classes_ordered: As evaluated.
         seed: Seed of the bootstrap.
         n_cases, n_patients: Graded and classified: what the scores are made of.
-        n_not_classified: Graded cases whose answer was "not classified"; listed in ``not_classified``.
+        n_not_classified: Graded cases without an answer ("not classified" or "failed"); listed in ``not_classified``.
         n_ungraded: Predicted cases without a label, in no score.
         n_without_prediction: Graded cases that the predictions do not name, in no score.
         confusion: Cases by [true, predicted] class.

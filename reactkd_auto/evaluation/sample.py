@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from reactkd_auto.errors import UserError
 
 CLASSIFIED = "classified"
-NOT_CLASSIFIED = "not classified"
+STATUSES = (CLASSIFIED, "not classified", "failed")
+"""Only classified cases enter a score; the others are counted."""
 
 
 @dataclass(frozen=True)

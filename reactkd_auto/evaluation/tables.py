@@ -16,7 +16,7 @@ from reactkd_auto.dataset import Dataset, LabelledCase, read_labels
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import read_document
 
-from .sample import CLASSIFIED, NOT_CLASSIFIED
+from .sample import CLASSIFIED, STATUSES
 
 PROBABILITY_PREFIX = "p_"
 REQUIRED = ("case", "status", "predicted_class")
@@ -47,7 +47,7 @@ def read_joined(predictions: Path, labels: Path, *, dataset_json: Path | None = 
     """Read both tables and join them by case.
 
     Args:
-        predictions: CSV with ``case``, ``status`` (``classified`` or ``not classified``), ``predicted_class``
+        predictions: CSV with ``case``, ``status`` (``classified``, ``not classified`` or ``failed``), ``predicted_class``
             and a column ``p_<class>`` for each class; other columns are kept and not looked at.
         labels: CSV with ``case``, ``label`` (class name, or empty: ungraded) and optionally ``patient``.
         dataset_json: Says the classes and whether they are ordered; else the ``p_`` columns name them.
@@ -140,10 +140,10 @@ def _check_cases(path: Path, rows: Any) -> None:
         raise UserError(
             f"{path}, line {_line(rows, twice)}: case {name!r} stands in more than one row, expected one row a case."
         )
-    if (strange := ~rows["status"].isin([CLASSIFIED, NOT_CLASSIFIED])).any():
+    if (strange := ~rows["status"].isin(STATUSES)).any():
         raise UserError(
             f"{path}, line {_line(rows, strange)}: status {rows['status'][strange].iloc[0]!r}, "
-            f"expected '{CLASSIFIED}' or '{NOT_CLASSIFIED}'."
+            f"expected {', '.join(map(repr, STATUSES))}."
         )
 
 

@@ -46,9 +46,7 @@ def picture(phantom: tuple[Ellipse, ...], size: int, pixel: float, oversample: i
     t = (np.arange(n) - (n - 1) / 2) * pixel / oversample
     hu = np.full((n, n), -1000.0)
     for e in phantom:
-        hu += e.hu * (
-            ((t[:, None] - e.centre[0]) / e.axes[0]) ** 2 + ((t[None] - e.centre[1]) / e.axes[1]) ** 2 <= 1
-        )
+        hu += e.hu * (((t[:, None] - e.centre[0]) / e.axes[0]) ** 2 + ((t[None] - e.centre[1]) / e.axes[1]) ** 2 <= 1)
     return hu.reshape(size, oversample, size, oversample).mean((1, 3)).astype(np.float32)
 
 
@@ -108,9 +106,7 @@ class Scanner:
         scale = math.pi / VIEWS * 1000 / MU
         return total * (scale**2 if squared else scale)
 
-    def scan(
-        self, phantom: tuple[Ellipse, ...], size: int, pixel: float, rng: np.random.Generator
-    ) -> np.ndarray:
+    def scan(self, phantom: tuple[Ellipse, ...], size: int, pixel: float, rng: np.random.Generator) -> np.ndarray:
         """(size, size) HU of the noise of one full-dose acquisition: counted, logged, reconstructed."""
         counts = self.counts(phantom)
         error = np.zeros_like(counts)

@@ -20,9 +20,7 @@ def calibration():
 @pytest.fixture
 def body(tools) -> np.ndarray:
     """(3, 256, 256) int16: abdomen with air around it and padding in the corners."""
-    hu = tools.picture(
-        (tools.Ellipse((0, 0), (110, 160), 1000), tools.Ellipse((0, 90), (20, 20), 600)), 256, 1.5
-    )
+    hu = tools.picture((tools.Ellipse((0, 0), (110, 160), 1000), tools.Ellipse((0, 90), (20, 20), 600)), 256, 1.5)
     t = np.arange(256) - 127.5
     hu[np.hypot(t[:, None], t[None]) > 128] = -2000
     return np.stack([hu, hu, hu]).round().astype(np.int16)
@@ -73,8 +71,7 @@ def test_bias_follows_the_exact_bias_propagated_by_filtered_back_projection(tool
     scanner = tools.Scanner(4e4)
     hips = tools.picture(tools.HIPS, 512, 0.8)[None]
     plain, shifted = (
-        degrade(hips, [0.05], scanner.calibration(), 1, spacing=tools.SPACING, bias=b)[0]
-        for b in (False, True)
+        degrade(hips, [0.05], scanner.calibration(), 1, spacing=tools.SPACING, bias=b)[0] for b in (False, True)
     )
     counts = scanner.counts(tools.HIPS)
     added = tools.exact_moments(counts * 0.05, 5.0)[1] - tools.exact_moments(counts, 5.0)[1]
@@ -83,10 +80,7 @@ def test_bias_follows_the_exact_bias_propagated_by_filtered_back_projection(tool
     mm = (np.stack([rows, columns], 1) - 255.5) * 0.8
     expected = scanner.back_project(added, mm)
     found = np.array(
-        [
-            (shifted - plain)[0, r - 4 : r + 5, c - 4 : c + 5].mean()
-            for r, c in zip(rows, columns, strict=True)
-        ]
+        [(shifted - plain)[0, r - 4 : r + 5, c - 4 : c + 5].mean() for r, c in zip(rows, columns, strict=True)]
     )
     assert np.abs(expected).max() > 10
     assert np.allclose(found, expected, atol=0.08 * np.abs(expected).max())
@@ -96,9 +90,7 @@ def test_added_noise_does_not_depend_on_the_edges_of_the_image(tools, calibratio
     smooth = tools.picture((tools.Ellipse((0, 0), (100, 140), 1000),), 256, 1.5)[None]
     squares = np.where(np.add.outer(np.arange(256), np.arange(256)) % 2, 60, -60)
     checkered = (smooth + squares * (smooth > -1)).astype(np.float32)
-    noise = [
-        _difference(v, degrade(v, [0.25], calibration, 2, spacing=SPACING)[0]) for v in (smooth, checkered)
-    ]
+    noise = [_difference(v, degrade(v, [0.25], calibration, 2, spacing=SPACING)[0]) for v in (smooth, checkered)]
     body = smooth > -500
     assert np.abs(noise[0] - noise[1])[body].max() < 0.02 * noise[0][body].std()
 
@@ -110,9 +102,7 @@ def test_seed_and_case_pick_the_noise(body, calibration):
     assert np.array_equal(first, again)
     inside = body > 0
     for other in (other_case, other_seed):
-        assert (
-            abs(np.corrcoef(_difference(body, first)[inside], _difference(body, other)[inside])[0, 1]) < 0.05
-        )
+        assert abs(np.corrcoef(_difference(body, first)[inside], _difference(body, other)[inside])[0, 1]) < 0.05
 
 
 def test_padding_and_nan_are_untouched_and_strange_slices_stay_finite(body, calibration):

@@ -69,14 +69,9 @@ def test_drawn_patches_have_the_sd_of_the_full_path_at_any_dose(tools, hips):
     assert fields.noise.shape == (2, 4, 256, 256)
     assert fields.log_ratio.shape == (4, 4, 256, 256)
     for a in (0.07, 0.35, 0.8):
-        truth = np.concatenate(
-            [degrade(hips, [a], calibration, s, spacing=SPACING)[0] - hips for s in range(3)]
-        )
+        truth = np.concatenate([degrade(hips, [a], calibration, s, spacing=SPACING)[0] - hips for s in range(3)])
         ours = np.concatenate(
-            [
-                _draw(fields.noise[None], fields.log_ratio[None], DOSES, [a], [phi])[0, 0]
-                for phi in (0.4, 1.2, 2.5)
-            ]
+            [_draw(fields.noise[None], fields.log_ratio[None], DOSES, [a], [phi])[0, 0] for phi in (0.4, 1.2, 2.5)]
         )
         for y, x in ((128, 128), (90, 100), (128, 190), (170, 128)):
             window = (slice(None), slice(y - 16, y + 16), slice(x - 16, x + 16))
@@ -99,9 +94,7 @@ def _direction_ratio(noise: np.ndarray) -> float:
 
 def test_drawn_patches_are_streaked_as_in_the_full_path(tools, hips):
     calibration = tools.Scanner(3e6).calibration()
-    truth = np.concatenate(
-        [degrade(hips, [0.1], calibration, s, spacing=SPACING)[0] - hips for s in range(4)]
-    )
+    truth = np.concatenate([degrade(hips, [0.1], calibration, s, spacing=SPACING)[0] - hips for s in range(4)])
     drawn = []
     for s in range(4):
         fields = noise_fields(hips, calibration, spacing=SPACING, seed=100 + s, doses=DOSES)
@@ -139,8 +132,6 @@ def test_a_planned_dose_of_one_is_refused(tools, hips):
 @pytest.mark.parametrize("shape", [(6, 40, 40), (1, 8, 9)])
 def test_small_crops_have_finite_fields(shape, tools):
     volume = np.random.default_rng(0).normal(-600, 200, shape).astype(np.float32)
-    fields = noise_fields(
-        volume, tools.Scanner(4e5).calibration(), spacing=(2.0, 0.7, 0.7), seed=1, doses=DOSES
-    )
+    fields = noise_fields(volume, tools.Scanner(4e5).calibration(), spacing=(2.0, 0.7, 0.7), seed=1, doses=DOSES)
     assert np.isfinite(fields.noise).all()
     assert np.isfinite(fields.log_ratio).all()

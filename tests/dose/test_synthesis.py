@@ -78,16 +78,12 @@ def _directional_share(noise: np.ndarray, y: int, x: int, half: int = 24) -> np.
     """Power of a window in 16 directions over π, as shares."""
     power = np.zeros(16)
     for image in noise:
-        patch = image[y - half : y + half, x - half : x + half] * np.outer(
-            np.hanning(2 * half), np.hanning(2 * half)
-        )
+        patch = image[y - half : y + half, x - half : x + half] * np.outer(np.hanning(2 * half), np.hanning(2 * half))
         f = np.fft.fftfreq(2 * half)
         rho = np.hypot(f[:, None], f[None])
         theta = np.mod(np.arctan2(f[:, None], f[None]) + np.pi / 32, np.pi)
         used = (rho > 0.08) & (rho < 0.45)
-        power += np.bincount(
-            (theta[used] / np.pi * 16).astype(int), np.abs(np.fft.fft2(patch))[used] ** 2, 16
-        )
+        power += np.bincount((theta[used] / np.pi * 16).astype(int), np.abs(np.fft.fft2(patch))[used] ** 2, 16)
     return power / power.sum()
 
 
@@ -96,24 +92,17 @@ def test_noise_between_the_hips_runs_along_the_starved_rays_and_rank_one_misses_
     noise = {}
     for rank in (None, 1):
         model = _model(tools, tools.HIPS, scanner, [0.1], largest_rank=rank)
-        noise[rank] = np.concatenate(
-            [n[0].numpy() for s in range(6) for _, n in added_noise(model, [0.1], (s, ""))]
-        )
+        noise[rank] = np.concatenate([n[0].numpy() for s in range(6) for _, n in added_noise(model, [0.1], (s, ""))])
     counts = scanner.counts(tools.HIPS)
     v = [tools.exact_moments(counts * a, 5.0)[0] for a in (0.1, 1.0)]
     column = tools.BINS // 2
     truth = np.maximum(v[0] - v[1], 0)[:, column - 3 : column + 4].mean(1)
     centres = np.arange(16) / 16 * np.pi
     expected = np.array(
-        [
-            truth[np.abs((scanner.theta - c + np.pi / 2) % np.pi - np.pi / 2) < np.pi / 32].mean()
-            for c in centres
-        ]
+        [truth[np.abs((scanner.theta - c + np.pi / 2) % np.pi - np.pi / 2) < np.pi / 32].mean() for c in centres]
     )
     expected /= expected.sum()
-    error = {
-        r: np.abs(_directional_share(n, SIZE // 2, SIZE // 2) - expected).sum() for r, n in noise.items()
-    }
+    error = {r: np.abs(_directional_share(n, SIZE // 2, SIZE // 2) - expected).sum() for r, n in noise.items()}
     assert expected.max() / expected.min() > 5
     assert error[None] < 0.15
     assert error[1] > 0.5
@@ -167,9 +156,7 @@ def test_slices_do_not_depend_on_which_others_are_asked_for(tools):
     import dataclasses
 
     calibration = dataclasses.replace(tools.Scanner(2e5).calibration(), z_taps=z_filter(0.3))
-    hu = np.stack(
-        [tools.picture((tools.Ellipse((0, 0), (40 + 2 * i, 60), 1000),), 160, 1.0) for i in range(6)]
-    )
+    hu = np.stack([tools.picture((tools.Ellipse((0, 0), (40 + 2 * i, 60), 1000),), 160, 1.0) for i in range(6)])
     model = noise_model(hu, calibration, spacing=(3.0, 1.0, 1.0), doses=[0.25, 0.1], device=CPU)
 
     def run(first, last):
