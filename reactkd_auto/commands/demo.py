@@ -11,9 +11,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..commandline import add_run_options, add_workspace_option, new_parser, run
-from ..workspace import open_workspace
+from reactkd_auto.commandline import add_run_options, add_workspace_option, new_parser, run
+from reactkd_auto.workspace import open_workspace
 
 EPOCHS = 8
 """Enough to see it work: on two CPU cores the demo has to end within 12 minutes."""
@@ -53,17 +54,23 @@ def demo(
     Returns:
         The report, the evaluation page and the metrics, and the AUC in words.
     """
-    from ..dataset_conversion import make_demo_dataset
-    from ..device import choose_device
-    from ..evaluation.run import evaluate
-    from ..inference import predict
-    from ..planning import plan_and_preprocess
-    from ..training import train
+    from reactkd_auto.dataset_conversion import make_demo_dataset
+    from reactkd_auto.device import choose_device
+    from reactkd_auto.evaluation.run import evaluate
+    from reactkd_auto.inference import predict
+    from reactkd_auto.planning import plan_and_preprocess
+    from reactkd_auto.training import train
 
     logger.info("Computing on %s.", choose_device(device))
     place = open_workspace(workspace)
     raw = make_demo_dataset(workspace=place.root, seed=seed, cases=cases)
-    common = {"workspace": place.root, "dataset": raw.name, "device": device, "seed": seed, "quiet": quiet}
+    common: dict[str, Any] = {
+        "workspace": place.root,
+        "dataset": raw.name,
+        "device": device,
+        "seed": seed,
+        "quiet": quiet,
+    }
     plan_and_preprocess(**common)
     train(0, epochs=epochs, **common)
     output = place.root / "predictions" / raw.name

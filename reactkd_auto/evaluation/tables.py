@@ -47,8 +47,8 @@ def read_joined(predictions: Path, labels: Path, *, dataset_json: Path | None = 
     """Read both tables and join them by case.
 
     Args:
-        predictions: CSV with ``case``, ``status`` (``classified``, ``not classified`` or ``failed``), ``predicted_class``
-            and a column ``p_<class>`` for each class; other columns are kept and not looked at.
+        predictions: CSV with ``case``, ``status`` (``classified``, ``not classified`` or ``failed``),
+            ``predicted_class`` and a column ``p_<class>`` for each class; other columns are kept and not looked at.
         labels: CSV with ``case``, ``label`` (class name, or empty: ungraded) and optionally ``patient``.
         dataset_json: Says the classes and whether they are ordered; else the ``p_`` columns name them.
 

@@ -276,18 +276,28 @@ def test_folds_that_are_not_the_plan_s_are_refused(make_cohort, capsys):
 
 
 @pytest.mark.slow
-def test_sigterm_of_the_command_exits_with_143_and_the_same_command_finishes(make_cohort, tmp_path):
-    cohort = make_cohort()
-    options = ["0", "-w", str(cohort.workspace), "--device", "cpu", "--epochs", "40"]
-    command = [sys.executable, "-m", "reactkd_auto.training.command", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_command_killed_and_called_again_ends_as_if_nothing_had_happened(make_cohort, tmp_path, number):
+    def start(cohort) -> subprocess.Popen[str]:
+        options = ["0", "-w", str(cohort.workspace), "--device", "cpu", "--epochs", "8"]
+        command = [sys.executable, "-m", "reactkd_auto.training.command", *options]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    whole, cohort = (make_cohort(workspace=tmp_path / name) for name in ("whole", "killed"))
+    assert start(whole).communicate(timeout=300)
+    process = start(cohort)
     latest = cohort.results / "teachers" / "auto_seed0" / "without_0" / "latest.pt"
     deadline = time.monotonic() + 120
     while not latest.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.terminate()
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert "stopped by SIGTERM" in error
-    assert "Traceback" not in error
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    process.send_signal(number)
+    error = process.communicate(timeout=60)[1]
+    if number == signal.SIGTERM:
+        assert process.returncode == 128 + number
+        assert "stopped by SIGTERM" in error
+        assert "Traceback" not in error
+    again = start(cohort)
+    again.communicate(timeout=300)
+    assert again.returncode == 0
+    weights = [c.results / "auto_seed0" / "fold_0" / "student.safetensors" for c in (whole, cohort)]
+    assert same_weights(*weights)
