@@ -13,10 +13,10 @@ from typing import Literal
 from reactkd_auto.dataset import check_safe_name, read_dataset, write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
+from reactkd_auto.jsonio import remove_leftovers
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
 from reactkd_auto.planning.cohort import Cohort, summarise
 from reactkd_auto.planning.hardware import choose_hardware
-from reactkd_auto.planning.leftovers import remove_leftovers
 from reactkd_auto.planning.measuring import measure_cases, read_rows
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
 from reactkd_auto.planning.preprocess import mention_flags, update_cases

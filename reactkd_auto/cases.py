@@ -141,7 +141,7 @@ def _write_array(path: Path, array: NDArray[Any], chunk: tuple[int, ...]) -> Non
 
     chunks = (1, *(min(c, s) for c, s in zip(chunk, array.shape[1:], strict=True)))
     cparams = {"codec": blosc2.Codec.ZSTD, "clevel": 5, "filters": [blosc2.Filter.BITSHUFFLE], "nthreads": 1}
-    with atomic_path(path) as temporary:
+    with atomic_path(path, failures=(RuntimeError,)) as temporary:
         blosc2.asarray(np.ascontiguousarray(array), urlpath=str(temporary), mode="w", chunks=chunks, cparams=cparams)
 
 

@@ -16,7 +16,10 @@ EXIT_SOME_CASES_FAILED = 3
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the layout of descriptions and shows defaults."""
+    """Keeps the layout of descriptions and shows defaults where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 def new_parser(program: str, description: str) -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -21,26 +22,54 @@ from typing import Any, TypeVar
 from .errors import UserError
 
 T = TypeVar("T")
+_TEMPORARY = re.compile(r"\.tmp(\d+)_")
+"""Names of temporary files: the writing process' id, then the file's name."""
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed.
 
     The temporary name keeps the suffixes of ``path`` (writers choose their format by them).
+
+    Args:
+        path: To be written.
+        failures: What the library that writes raises, besides `OSError`, when the disk is full.
+
+    Raises:
+        UserError: The file could not be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp{os.getpid()}_{path.name}")
+    caught: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: could not be written ({error.strerror or error}); free space and check access."
-        ) from error
+    except caught as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: could not be written ({reason}); free space and check access.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove temporary files of `atomic_path` whose process on this machine was killed."""
+    for folder in folders:
+        for path in Path(folder).glob(".tmp*"):
+            match = _TEMPORARY.match(path.name)
+            if match and not _runs(int(match.group(1))):
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

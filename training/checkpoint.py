@@ -41,7 +41,7 @@ class TrainingState:
 def write_state(path: Path, state: TrainingState) -> None:
     """Write ``latest.pt`` atomically."""
     values = {f.name: getattr(state, f.name) for f in fields(state)}
-    with atomic_path(path) as temporary:
+    with atomic_path(path, failures=(RuntimeError,)) as temporary:
         torch.save(values, temporary)
 
 

@@ -26,10 +26,11 @@ def save_state(path: Path, state: Mapping[str, Tensor]) -> None:
     Raises:
         UserError: The file could not be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with atomic_path(Path(path)) as temporary:
+    with atomic_path(Path(path), failures=(SafetensorError,)) as temporary:
         save_file(tensors, str(temporary))
 
 
