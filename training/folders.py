@@ -13,6 +13,7 @@ from reactkd_auto.model_folder import ModelConfig
 from reactkd_auto.plan import read_plan
 from reactkd_auto.provenance import write_run
 from reactkd_auto.training.localiser_stage import WEIGHTS as LOCALISER
+from reactkd_auto.training.lock import locked
 from reactkd_auto.training.run import Run
 
 
@@ -45,11 +46,12 @@ def forget(run: Run, fold: int) -> None:
     """Remove what was trained for this fold with this preset (a lock file stays)."""
     _empty(run.model.fold(fold))
     teachers = run.teachers_folder(fold)
-    if run.preset.distil:
-        _empty(teachers)
-    else:
-        _empty(teachers / "localiser")
-        (teachers / LOCALISER).unlink(missing_ok=True)
+    with locked(teachers):
+        if run.preset.distil:
+            _empty(teachers)
+        else:
+            _empty(teachers / "localiser")
+            (teachers / LOCALISER).unlink(missing_ok=True)
 
 
 def _empty(folder: Path) -> None:
