@@ -14,6 +14,7 @@ from reactkd_auto.dataset import check_safe_name, read_dataset, write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
 from reactkd_auto.jsonio import remove_leftovers
+from reactkd_auto.lock import locked
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
 from reactkd_auto.planning.cohort import Cohort, summarise
 from reactkd_auto.planning.hardware import choose_hardware
@@ -108,9 +109,18 @@ def plan_and_preprocess(
 
 
 def run(options: Options) -> Outcome:
-    """`plan_and_preprocess` with all that a report needs."""
-    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
+    """`plan_and_preprocess` with all that a report needs.
+
+    Raises:
+        UserError: As `plan_and_preprocess`, or another process is planning this dataset.
+    """
     rooms, name = _rooms(options)
+    with locked(rooms.out):
+        return _run(options, rooms, name)
+
+
+def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
+    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     dataset = read_dataset(rooms.raw)
     rows = read_rows(rooms.raw, dataset)
     remove_leftovers(rooms.out, rooms.out / STORE, rooms.cases)

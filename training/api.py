@@ -89,10 +89,10 @@ def _folds(fold: int | str, count: int) -> list[int]:
 
 
 def _train_fold(run: Run, fold: int, stop: StopRequest, *, restart: bool, options: dict[str, Any]) -> None:
+    from reactkd_auto.lock import locked
     from reactkd_auto.progress import log_to_file
     from reactkd_auto.training.determinism import deterministic
     from reactkd_auto.training.folders import forget, prepare_model_folder
-    from reactkd_auto.training.lock import locked
     from reactkd_auto.training.stages import run_stages
     from reactkd_auto.training.validation import validate_fold
 

@@ -9,11 +9,11 @@ from typing import Any
 from reactkd_auto.dataset import write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import atomic_path
+from reactkd_auto.lock import locked
 from reactkd_auto.model_folder import ModelConfig
 from reactkd_auto.plan import read_plan
 from reactkd_auto.provenance import write_run
 from reactkd_auto.training.localiser_stage import WEIGHTS as LOCALISER
-from reactkd_auto.training.lock import locked
 from reactkd_auto.training.run import Run
 
 
@@ -32,9 +32,7 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
                 f"({run.plan.hash}); remove the folder, or use --restart where this is its only fold."
             )
     source = run.preprocessed
-    for name in ("fingerprint.json",):
-        if (source / name).exists():
-            _copy(source / name, model.path / name)
+    _copy(source / "fingerprint.json", model.path / "fingerprint.json")
     _copy(source / ("plan.json" if run.plan.name == "auto" else f"{run.plan.name}.json"), path)
     write_dataset(model.path, run.dataset)
     model.write_config(ModelConfig(run.preset.name, run.preset.channels(run.dataset), run.seed))

@@ -12,12 +12,12 @@ from typing import Any
 from torch import nn
 
 from reactkd_auto.jsonio import atomic_path, read_json, to_plain, write_json
+from reactkd_auto.lock import locked
 from reactkd_auto.networks import describe, save_weights
 from reactkd_auto.plan import STAGES
 from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
 from reactkd_auto.training.checkpoint import check_settings
 from reactkd_auto.training.loader import Feed, case_feed, stream
-from reactkd_auto.training.lock import locked
 from reactkd_auto.training.loop import Job, Task, train_stage
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.schedule import Schedule

@@ -8,6 +8,7 @@ import pytest
 from reactkd_auto.cases import finished_cases, read_properties
 from reactkd_auto.dataset import LabelledCase, write_labels
 from reactkd_auto.errors import UserError
+from reactkd_auto.lock import locked
 from reactkd_auto.plan import read_plan
 from reactkd_auto.planning import plan_and_preprocess
 from reactkd_auto.planning.command import main
@@ -257,3 +258,9 @@ def test_a_ct_gets_dose_noise_and_the_table_says_so(tmp_path, capsys):
     assert "dose fractions" in capsys.readouterr().out
     properties = read_properties(out(tmp_path) / "cases", "case_0")
     assert properties.noise_levels == read_plan(out(tmp_path) / "plan.json").dose.levels
+
+
+def test_two_processes_do_not_plan_the_same_dataset(workspace, capsys):
+    with locked(out(workspace)):
+        assert run(workspace) == 2
+    assert "another process is at work here" in capsys.readouterr().err

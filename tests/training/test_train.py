@@ -235,7 +235,7 @@ def test_a_signal_while_training_stops_with_a_sentence_and_the_next_call_continu
 
 
 def test_two_processes_do_not_train_the_same_fold(make_cohort):
-    from reactkd_auto.training.lock import locked
+    from reactkd_auto.lock import locked
 
     cohort = make_cohort()
     with locked(cohort.results / "auto_seed0" / "fold_0"), pytest.raises(UserError, match="another process"):

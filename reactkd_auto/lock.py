@@ -1,4 +1,4 @@
-"""One process a folder: two trainings of the same fold would overwrite each other."""
+"""One process a folder: two trainings of a fold, or two plannings of a dataset, would overwrite each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from reactkd_auto.errors import UserError
+from .errors import UserError
 
 
 @contextmanager
@@ -22,5 +22,5 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError(f"{folder}: another process is training here, expected none; wait for it.") from None
+            raise UserError(f"{folder}: another process is at work here, expected none; wait for it.") from None
         yield
