@@ -25,8 +25,8 @@ presets:
 """
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse, train, and say where the model is."""
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
     presets = "".join(f"  {name:10s} {read_preset(name).description}\n" for name in preset_names())
     parser = new_parser("reactkd_train", DESCRIPTION + presets)
     parser.add_argument("fold", metavar="FOLD", type=_fold, help="the fold to keep apart, from 0 on; or all")
@@ -43,7 +43,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument("--restart", action="store_true", help="forget what was trained for this fold, begin anew")
     add_run_options(parser)
-    return run(_program, parser, argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, train, and say where the model is."""
+    return run(_program, build_parser(), argv)
 
 
 def _fold(text: str) -> int | str:
