@@ -13,7 +13,7 @@ from reactkd_auto.plan import Plan
 def draw_epoch(
     cases: Sequence[CaseProperties], count: int, *, balanced: bool, generator: np.random.Generator
 ) -> list[CaseProperties]:
-    """``count`` cases in random order.
+    """``count`` cases in random order, classes spread evenly.
 
     Ungraded cases get their share of the cases. Balanced: graded classes get equal shares of the rest; otherwise all
     cases are one group. Within a group each case is shown once before any is shown again.
@@ -28,7 +28,20 @@ def draw_epoch(
     shown: list[CaseProperties] = []
     for group, quota in zip(groups, _quotas([w for w, _ in groups], count, generator), strict=True):
         shown += _cycle(group[1], quota, generator)
-    return [shown[i] for i in generator.permutation(len(shown))]
+    return _interleave([shown[i] for i in generator.permutation(len(shown))], generator)
+
+
+def _interleave(cases: Sequence[CaseProperties], generator: np.random.Generator) -> list[CaseProperties]:
+    """Spread each class evenly over the epoch, so that batches have nearly its proportions.
+
+    Batches of one class would spend the first steps on pushing all logits up and down together.
+    """
+    labels = [c.label for c in cases]
+    place = np.empty(len(cases))
+    for label in dict.fromkeys(labels):
+        members = [i for i, other in enumerate(labels) if other == label]
+        place[members] = (np.arange(len(members)) + generator.uniform()) / len(members)
+    return [cases[i] for i in np.argsort(place, kind="stable")]
 
 
 def class_weights(cases: Sequence[CaseProperties], classes: int) -> list[float]:
