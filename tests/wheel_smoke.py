@@ -36,7 +36,6 @@ def resources_are_there() -> None:
         "py.typed",
         "training/presets/auto.json",
         "inference/templates/*.html",
-        "evaluation/templates/*.html",
     ):
         assert list(package.glob(pattern)), f"{pattern} is missing from the wheel"
 
