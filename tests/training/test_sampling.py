@@ -44,3 +44,14 @@ def test_odd_quotas_are_right_in_the_mean(cases):
 
 def test_class_weights_are_inverse_frequencies_with_mean_one(cases):
     assert class_weights(cases, 2) == pytest.approx([16 / 24, 16 / 8])
+
+
+def test_classes_are_spread_evenly_over_the_epoch(cases):
+    """Every batch of five has nearly the epoch's proportions (2 : 2 : 1)."""
+    for seed in range(20):
+        drawn = [c.label for c in draw_epoch(cases, 40, balanced=True, generator=np.random.default_rng(seed))]
+        for begin in range(0, 40, 5):
+            counts = Counter(drawn[begin : begin + 5])
+            assert 1 <= counts[0] <= 3
+            assert 1 <= counts[1] <= 3
+            assert counts[None] <= 2
