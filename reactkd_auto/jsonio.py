@@ -40,12 +40,28 @@ def atomic_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> It
         UserError: The file could not be written.
     """
     path = Path(path)
+    with scratch_path(path, failures=failures) as temporary:
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextmanager
+def scratch_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``, for what is needed only for a while; it is removed at the end.
+
+    Args:
+        path: Its name becomes part of the temporary one.
+        failures: As in `atomic_path`.
+
+    Raises:
+        UserError: The file could not be written.
+    """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp{os.getpid()}_{path.name}")
     caught: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         yield temporary
-        os.replace(temporary, path)
     except caught as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: could not be written ({reason}); free space and check access.") from error
@@ -54,7 +70,7 @@ def atomic_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> It
 
 
 def remove_leftovers(*folders: Path) -> None:
-    """Remove temporary files of `atomic_path` whose process on this machine was killed."""
+    """Remove temporary files of `scratch_path` whose process on this machine was killed."""
     for folder in folders:
         for path in Path(folder).glob(".tmp*"):
             match = _TEMPORARY.match(path.name)

@@ -22,21 +22,34 @@ _DAMAGE = (EOFError, OSError, zlib.error)
 ORTHONORMAL_TOLERANCE = 1e-3
 
 
-def check_nifti(path: Path) -> None:
-    """Check that a NIfTI file is whole, finite, and says one thing about where it lies.
+def check_header(path: Path) -> tuple[Any, int]:
+    """Check that a NIfTI header is whole and says one thing about where the image lies.
+
+    Returns:
+        nibabel's header, and the byte of the unpacked file at which the voxels begin.
 
     Raises:
-        ImageFault: Not NIfTI, compressed data cut off or damaged, fewer voxels than the header promises, NaN, infinite
-            voxels (which ITK reads as 0, silently), neither qform nor sform, a sheared sform, or a qform and sform that
-            place a corner of the image more than half a voxel apart.
+        ImageFault: Not NIfTI, not three-dimensional, coloured, empty, neither qform nor sform, a sheared sform, or a
+            qform and sform that place a corner of the image more than half a voxel apart.
     """
     image = _open(path)
     _check_shape(path, image.header)
+    _check_forms(path, image.header)
+    return image.header, int(image.dataobj.offset)
+
+
+def check_voxels(path: Path) -> None:
+    """Check that a NIfTI file's voxels are all there and finite.
+
+    Raises:
+        ImageFault: Compressed data cut off or damaged, fewer voxels than the header promises, NaN, or infinite voxels
+            (which ITK reads as 0, silently).
+    """
+    image = _open(path)
     if image.header.get_data_dtype().kind == "f":
         check_finite(path, _stored_values(path, image))
     else:
         _check_size(path, image)
-    _check_forms(path, image.header)
 
 
 def check_complete(path: Path) -> None:

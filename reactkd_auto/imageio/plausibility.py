@@ -45,9 +45,17 @@ def check_ct_units(image: sitk.Image, path: Path) -> None:
             probably raw values 0…4095 that lack the rescale intercept −1024; else a windowed image or not a CT).
     """
     values = sitk.GetArrayViewFromImage(image)
-    low, high = float(values.min()), float(values.max())
+    check_ct_range(float(values.min()), float(values.max()), path)
+
+
+def check_ct_range(low: float, high: float, path: Path) -> None:
+    """`check_ct_units` for a volume of which only the lowest and the highest value are known.
+
+    Raises:
+        ImageFault: As there.
+    """
     expected = "CT in Hounsfield units (air −1000, water 0)"
-    _check_not_constant(image, path)
+    _check_not_equal(low, high, path)
     if high - low < SMALLEST_HU_RANGE:
         raise ImageFault(path, f"values {low:.4g}…{high:.4g}, which look normalised", expected)
     if low >= 0 and high > LARGEST_UNSHIFTED_HU:
@@ -93,5 +101,9 @@ def check_binary_mask(image: sitk.Image, path: Path) -> None:
 
 def _check_not_constant(image: sitk.Image, path: Path) -> None:
     values = sitk.GetArrayViewFromImage(image)
-    if float(values.min()) == float(values.max()):
-        raise ImageFault(path, f"{float(values.min()):.4g} in every voxel", "an image with contents")
+    _check_not_equal(float(values.min()), float(values.max()), path)
+
+
+def _check_not_equal(low: float, high: float, path: Path) -> None:
+    if low == high:
+        raise ImageFault(path, f"{low:.4g} in every voxel", "an image with contents")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from .faults import ImageFault
-from .nifti_header import check_direction, check_finite, check_nifti
+from .nifti_header import check_direction, check_finite, check_header, check_voxels
 
 FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 SMALLEST_SPACING_MM = 0.05
@@ -63,27 +65,56 @@ def image_format(path: Path) -> str:
     raise ImageFault(path, "an unknown file ending", f"one of {', '.join(FORMATS)}")
 
 
-def _read_checked(path: Path) -> sitk.Image:
+def open_image(path: Path) -> tuple[sitk.ImageFileReader, tuple[int, ...]]:
+    """A reader that knows an image's geometry, and the image's size (x, y, z, …); no voxel is read yet.
+
+    Raises:
+        ImageFault: As `read_image`, but for what only the voxels tell.
+    """
     name = image_format(path)
     if not path.is_file():
         raise ImageFault(path, "no such file", "an image")
     if path.stat().st_size == 0:
         raise ImageFault(path, "an empty file (0 bytes)", "an image")
     if name == "NiftiImageIO":
-        check_nifti(path)
+        check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(name)
     try:
         reader.ReadImageInformation()
-        size = _check_information(path, reader)
-        if len(size) > 3:  # one time point: ask for the volume without its fourth axis
-            reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
-        image = reader.Execute()
     except RuntimeError as error:
         raise _fault_from(path, str(error)) from None
-    check_direction(path, np.reshape(image.GetDirection(), (3, 3)))
-    return image
+    size = _check_information(path, reader)
+    check_direction(path, direction_of(reader))
+    return reader, size
+
+
+def read_voxels(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) -> sitk.Image:
+    """The image of `open_image`, in its own type.
+
+    Raises:
+        ImageFault: The file is damaged or cut off.
+    """
+    if len(size) > 3:  # one time point: ask for the volume without its fourth axis
+        reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        raise _fault_from(path, str(error)) from None
+
+
+def direction_of(reader: sitk.ImageFileReader) -> NDArray[np.float64]:
+    """(3, 3) axes of an opened image, one a column."""
+    n = math.isqrt(len(reader.GetDirection()))
+    return np.reshape(reader.GetDirection(), (n, n))[:3, :3]
+
+
+def _read_checked(path: Path) -> sitk.Image:
+    reader, size = open_image(path)
+    if image_format(path) == "NiftiImageIO":
+        check_voxels(path)
+    return read_voxels(path, reader, size)
 
 
 def _check_information(path: Path, reader: sitk.ImageFileReader) -> tuple[int, ...]:

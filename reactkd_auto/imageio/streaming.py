@@ -1,0 +1,218 @@
+"""Images that may be larger than memory: unpacked into a memory map slab by slab, written slice by slice."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import DTypeLike, NDArray
+
+from .faults import ImageFault
+from .nifti_header import check_header
+from .reading import direction_of, image_format, open_image, read_voxels
+
+_SLAB_BYTES = 8 << 20
+_DAMAGE = (EOFError, OSError, zlib.error)
+_COMPRESSION = 1
+"""Noise hardly compresses: higher levels take three times as long for 3 % of the size."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image lies, in ITK's terms.
+
+    Attributes:
+        spacing, origin: (x, y, z) mm.
+        direction: Nine numbers, row by row.
+    """
+
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: tuple[float, ...]
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4) from indices (x, y, z) to NIfTI's right, anterior, superior in mm."""
+        affine = np.eye(4)
+        affine[:3, :3] = np.reshape(self.direction, (3, 3)) * np.asarray(self.spacing)
+        affine[:3, 3] = self.origin
+        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+@dataclass(frozen=True, eq=False)
+class MappedImage:
+    """An image whose voxels lie in a file.
+
+    Attributes:
+        array: (z, y, x) as stored, read-only memory map of real-world values (HU); integers where the file has them.
+        placement: Where it lies.
+        lowest, highest: Of the finite values above ``padding``; both NaN where there are none.
+        missing: NaN or infinite voxels.
+    """
+
+    array: NDArray[Any]
+    placement: Placement
+    lowest: float
+    highest: float
+    missing: int
+
+
+def map_image(path: Path, scratch: Path, *, padding: float = -np.inf) -> MappedImage:
+    """Unpack an image into a file beside which memory holds no more than a few slabs of it.
+
+    NIfTI files are unpacked slab by slab. NRRD and MetaImage go through ITK, which holds the whole volume once, in its
+    own type, while it unpacks it.
+
+    Args:
+        path: NIfTI, NRRD or MetaImage.
+        scratch: File for the voxels, of the size of the unpacked volume; the caller removes it when done.
+        padding: Values up to this one don't count for ``lowest`` and ``highest``.
+
+    Raises:
+        ImageFault: As `read_image`, except that NaN and infinite voxels are counted instead.
+        OSError: The disk is full.
+    """
+    path = Path(path)
+    reader, size = open_image(path)
+    x, y, z = size[:3]
+    direction = tuple(float(v) for v in direction_of(reader).ravel())
+    placement = Placement(reader.GetSpacing()[:3], reader.GetOrigin()[:3], direction)
+    slabs = _nifti_slabs(path, (z, y, x)) if image_format(path) == "NiftiImageIO" else _itk_slabs(path, reader, size)
+    kind, seen = np.dtype(np.int16), _Seen(padding)
+    # Written, not mapped, while it grows: a full disk is then an error and not a bus error.
+    with scratch.open("wb") as file:
+        for slab in slabs:
+            kind = slab.dtype
+            seen.add(slab)
+            file.write(np.ascontiguousarray(slab).data)
+    array = np.memmap(scratch, dtype=kind, mode="r", shape=(z, y, x))
+    return MappedImage(array, placement, seen.lowest, seen.highest, seen.missing)
+
+
+class _Seen:
+    """Range of the values so far."""
+
+    def __init__(self, padding: float) -> None:
+        self.padding = padding
+        self.lowest = self.highest = float("nan")
+        self.missing = 0
+
+    def add(self, slab: NDArray[Any]) -> None:
+        if slab.dtype.kind == "f":
+            finite = np.isfinite(slab)
+            self.missing += slab.size - int(np.count_nonzero(finite))
+            slab = slab[finite]
+        field = slab[slab > self.padding]
+        if field.size:
+            self.lowest = float(np.fmin(self.lowest, field.min()))
+            self.highest = float(np.fmax(self.highest, field.max()))
+
+
+def _itk_slabs(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    image = read_voxels(path, reader, size)
+    array = sitk.GetArrayViewFromImage(image)
+    step = max(1, _SLAB_BYTES // array[:1].nbytes)
+    for first in range(0, len(array), step):
+        yield array[first : first + step]
+
+
+def _nifti_slabs(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
+    header, offset = check_header(path)
+    stored = header.get_data_dtype()
+    slope, intercept = header.get_slope_inter()
+    wanted = _value_type(stored, slope, intercept)
+    step = max(1, _SLAB_BYTES // (shape[1] * shape[2] * stored.itemsize))
+    with _opened(path) as file:
+        _read_all(path, file, offset)
+        for first in range(0, shape[0], step):
+            slices = min(step, shape[0] - first)
+            raw = _read_all(path, file, slices * shape[1] * shape[2] * stored.itemsize)
+            slab = np.frombuffer(raw, dtype=stored).reshape(slices, *shape[1:])
+            yield _scaled(path, slab, slope, intercept, wanted)
+        while _read(path, file, _SLAB_BYTES):  # to the checksum at the end of compressed data
+            pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        yield file
+
+
+def _read(path: Path, file: IO[bytes], count: int) -> bytes:
+    """Up to ``count`` bytes; fewer at the end of the file only."""
+    try:
+        return file.read(count)
+    except _DAMAGE as error:
+        raise ImageFault(path, f"cut-off or damaged data ({error})", "a complete image; copy it again") from None
+
+
+def _read_all(path: Path, file: IO[bytes], count: int) -> bytes:
+    raw = _read(path, file, count)
+    if len(raw) < count:
+        raise ImageFault(path, "fewer voxels than its header promises: the file is cut off", "a complete image")
+    return raw
+
+
+def _value_type(stored: np.dtype[Any], slope: float | None, intercept: float | None) -> np.dtype[Any]:
+    """The stored type; int16 for integers with a whole-numbered slope and intercept, float32 for all else."""
+    if slope is None or (slope == 1 and intercept == 0):
+        return stored.newbyteorder("=")
+    whole = stored.kind in "iu" and float(slope).is_integer() and float(intercept or 0).is_integer()
+    return np.dtype(np.int16 if whole else np.float32)
+
+
+def _scaled(
+    path: Path, slab: NDArray[Any], slope: float | None, intercept: float | None, wanted: np.dtype[Any]
+) -> NDArray[Any]:
+    if slope is None or (slope == 1 and intercept == 0):
+        return slab.astype(wanted, copy=False)
+    values = slab.astype(np.float64) * slope + (intercept or 0.0)
+    limits = np.iinfo(wanted) if wanted.kind == "i" else None
+    if limits is not None and (values.min() < limits.min or values.max() > limits.max):
+        raise ImageFault(path, f"values {values.min():g}…{values.max():g}", "values that fit into 16 bits")
+    return values.astype(wanted)
+
+
+class NiftiWriter:
+    """Writes a compressed NIfTI file slice by slice; the same voxels give the same bytes.
+
+    Use it as a context manager inside `reactkd_auto.jsonio.atomic_path`.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike, placement: Placement) -> None:
+        import nibabel
+
+        header = nibabel.Nifti1Header()
+        header.set_data_dtype(np.dtype(dtype))
+        header.set_data_shape(shape[::-1])
+        header.set_xyzt_units("mm")
+        header.set_qform(placement.affine, code=1)
+        header.set_sform(placement.affine, code=1)
+        header["vox_offset"] = 352
+        self._dtype = np.dtype(dtype)
+        self._files = ExitStack()
+        raw = self._files.enter_context(path.open("wb"))
+        # No name and no time inside: same voxels, same bytes.
+        self._file = self._files.enter_context(gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0))
+        self._file.write(header.binaryblock + bytes(4))
+
+    def write(self, slices: NDArray[Any]) -> None:
+        """Append slices (n, y, x) or one (y, x) of the type given."""
+        self._file.write(np.ascontiguousarray(slices, dtype=self._dtype).data)
+
+    def __enter__(self) -> NiftiWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._files.close()
