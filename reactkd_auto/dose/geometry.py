@@ -29,6 +29,11 @@ def angles(device: torch.device | None = None) -> torch.Tensor:
     return torch.arange(ANGLES, dtype=torch.float64, device=device) * (math.pi / ANGLES)
 
 
+def relative_attenuation(hu: torch.Tensor) -> torch.Tensor:
+    """μ / μ_w = 1 + HU/1000 ≥ 0, float32; NaN counts as air."""
+    return (torch.nan_to_num(hu.float(), nan=-1000.0, posinf=30000.0, neginf=-1000.0) * 0.001 + 1).clamp(0, 31)
+
+
 @dataclass(frozen=True)
 class Canvas:
     """A square of ``side`` mm, centred on the slices, that holds everything that attenuates.
@@ -60,10 +65,10 @@ class Canvas:
     def attenuation(self, hu: torch.Tensor) -> torch.Tensor:
         """(slices, rows, columns) HU → (slices, GRID, GRID) attenuation, mm⁻¹, by area averaging.
 
-        μ = μ_w (1 + HU/1000) ≥ 0; NaN counts as air. The part of a coarse pixel that no image pixel covers is water
+        The part of a coarse pixel that no image pixel covers is water
         inside the assumed ellipse, air elsewhere.
         """
-        mu = (torch.nan_to_num(hu.float(), nan=-1000.0, posinf=30000.0, neginf=-1000.0) * 0.001 + 1).clamp(0, 31)
+        mu = relative_attenuation(hu)
         down_y, down_x = (self.averaging(i).to(mu) for i in (0, 1))
         coarse = down_y @ mu @ down_x.T
         if self.ellipse is not None:

@@ -32,16 +32,31 @@ def kernel_ln_h2(rho: torch.Tensor, frequencies: torch.Tensor, ln_h2: torch.Tens
     return ln_h2[low] + slope * t.clamp_max(1) + slope.clamp_max(0) * (t - 1).clamp_min(0)
 
 
+def kernel_h2(rho: torch.Tensor, calibration: DoseCalibration) -> torch.Tensor:
+    """H² of a calibration at ρ."""
+    knots = torch.tensor(calibration.kernel_frequencies, dtype=rho.dtype)
+    return torch.exp(kernel_ln_h2(rho, knots, torch.tensor(calibration.kernel_ln_h2, dtype=rho.dtype)))
+
+
 def isotropic_nps(rho: torch.Tensor, calibration: DoseCalibration) -> torch.Tensor:
     """NPS₀(ρ) = (1000/μ_w)² (π d / V) ρ H²(ρ), HU² mm² for a ray variance of 1."""
-    knots = torch.tensor(calibration.kernel_frequencies, dtype=rho.dtype)
-    ln_h2 = torch.tensor(calibration.kernel_ln_h2, dtype=rho.dtype)
-    return ramp_spectrum(rho) * torch.exp(kernel_ln_h2(rho, knots, ln_h2))
+    return ramp_spectrum(rho) * kernel_h2(rho, calibration)
 
 
 def ramp_spectrum(rho: torch.Tensor) -> torch.Tensor:
     """(1000/μ_w)² (π d / V) ρ, HU² mm²."""
     return HU_PER_MU**2 * (math.pi * RAY_PITCH_MM / VIEWS) * rho
+
+
+def ram_lak(length: int, pitch: float) -> torch.Tensor:
+    """(length // 2 + 1,) band-limited ramp in mm⁻¹ for the real FFT of ``length`` (even) rays ``pitch`` mm apart.
+
+    The transform of the sampled filter (Kak & Slaney 1988, eq. 3.61), not |ρ| itself, which would lose the mean.
+    """
+    lag = torch.arange(-(length // 2), length // 2, dtype=torch.float64)
+    kernel = torch.where(lag.remainder(2) == 1, -1 / (math.pi * lag) ** 2, torch.zeros_like(lag))
+    kernel[length // 2] = 0.25
+    return torch.fft.rfft(torch.fft.ifftshift(kernel)).real / pitch
 
 
 def over_angles(values: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:

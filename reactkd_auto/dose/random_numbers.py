@@ -16,6 +16,9 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+_SMALL_MEAN = 10.0
+_LARGEST_SMALL_COUNT = 45
+"""Of a mean below 10; more has a probability of 10⁻¹⁵."""
 
 
 def stream_key(seed: int, *names: str | int | float) -> int:
@@ -41,18 +44,44 @@ def philox(counter: tuple[torch.Tensor, ...], key: int) -> tuple[torch.Tensor, .
     return c0, c1, c2, c3
 
 
-def standard_normal(key: int, rows: Sequence[int], count: int, device: torch.device) -> torch.Tensor:
+def standard_normal(key: int, rows: Sequence[int], count: int, device: torch.device, *, block: int = 0) -> torch.Tensor:
     """(rows, count) float32 standard normal numbers of a stream's rows (for us: of slices; may be negative).
 
-    Two numbers a pair of words by Box and Muller (Ann Math Stat 1958).
+    Another ``block`` of the same rows holds independent numbers. Two numbers a pair of words by Box and Muller
+    (Ann Math Stat 1958).
     """
     groups = -(-count // 4)
     row = torch.tensor(list(rows), dtype=torch.int64, device=device)[:, None].expand(-1, groups)
     index = torch.arange(groups, dtype=torch.int64, device=device).expand(len(rows), -1)
-    zero = torch.zeros_like(index)
-    words = philox((index, row & _MASK, (row >> 32) & _MASK, zero), key)
+    words = philox((index, row & _MASK, (row >> 32) & _MASK, torch.full_like(index, block)), key)
     # (w + ½) / 2³² is never 0; float64 keeps it below 1 before the logarithm.
     radius = [torch.sqrt(-2 * torch.log((w.double() + 0.5) * 2.0**-32)).float() for w in words[::2]]
     angle = [(w.float() * (2 * math.pi * 2.0**-32)) for w in words[1::2]]
     parts = [r * f(a) for r, a in zip(radius, angle, strict=True) for f in (torch.cos, torch.sin)]
     return torch.stack(parts, dim=2).reshape(len(rows), -1)[:, :count]
+
+
+def poisson_quantile(mean: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
+    """Poisson counts of the given means at the probability Φ(normal), elementwise, in the dtype of ``mean``.
+
+    Standard normal numbers become Poisson numbers, and the same numbers at two means give counts that rise together.
+    By the normal expansion of Giles (ACM Trans Math Softw 2016, algorithm 955) for means of 10 and more, by summing the
+    distribution below.
+    """
+    w, root = normal, mean.sqrt()
+    series = 1 / 3 + w**2 / 6 - (w / 36 + w**3 / 72) / root + (-8 / 405 + 7 / 810 * w**2 + w**4 / 270) / mean
+    counts = (mean + root * w + series).floor().clamp_min(0)
+    small = (mean < _SMALL_MEAN).nonzero(as_tuple=True)
+    counts[small] = _by_summing(mean[small].double(), torch.special.ndtr(w[small].double())).to(mean)
+    return counts
+
+
+def _by_summing(mean: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
+    counts = torch.zeros_like(mean)
+    term = torch.exp(-mean)
+    below = term.clone()
+    for k in range(1, _LARGEST_SMALL_COUNT + 1):
+        counts += probability > below
+        term *= mean / k
+        below += term
+    return counts

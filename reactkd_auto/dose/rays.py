@@ -41,12 +41,19 @@ class RayNoise:
             first: Index in the volume of the first of them (its flux).
         """
         path = self.projector.project(self.canvas.attenuation(hu)) * self.canvas.pixel
-        flux = torch.tensor([self.calibration.slice_flux(first + i) for i in range(len(hu))])
-        return self._expected(path, flux.to(path))
+        return self.expected(path, bin_centres(path.device) * self.canvas.pixel, first)
 
-    def _expected(self, path: torch.Tensor, flux: torch.Tensor) -> torch.Tensor:
+    def expected(self, path: torch.Tensor, u: torch.Tensor, first: int) -> torch.Tensor:
+        """Expected counts of one reading at full dose, of ``path``'s shape.
+
+        Args:
+            path: (slices, views, bins) line integrals.
+            u: (bins,) detector coordinates, mm from the centre.
+            first: Index in the volume of the first slice.
+        """
+        flux = torch.tensor([self.calibration.slice_flux(first + i) for i in range(len(path))]).to(path)
         exponent = modulation(path, self.calibration.tube_modulation) - path
-        exponent = exponent - self.calibration.bowtie * bowtie_profile(bin_centres(path.device) * self.canvas.pixel)
+        exponent = exponent - self.calibration.bowtie * bowtie_profile(u)
         return flux[:, None, None] / self.calibration.readings * torch.exp(exponent)
 
     def added_sigma(self, counts: torch.Tensor, dose: float, dose_from: float = 1.0) -> torch.Tensor:

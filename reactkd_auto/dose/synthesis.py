@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from .basis import angular_basis, angular_profiles
+from .engine import DoseStep, NoiseEngine
 from .geometry import BINS, HU_PER_MU, Canvas
-from .nps import frequency_grid, isotropic_nps, over_angles
+from .nps import frequency_grid, isotropic_nps, over_angles, ram_lak
 from .parameters import DoseCalibration
 from .random_numbers import standard_normal
 from .rays import RayNoise
@@ -24,27 +25,19 @@ from .rays import RayNoise
 _BASIS_SLICES = 12
 _SMALLEST_FFT = 96
 _PADDING = 28
-_CUDA_BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
-class NoiseModel:
+class NoiseModel(NoiseEngine):
     """Everything that the noise of one volume needs; build it with `noise_model`.
 
-    Slices are independent of one another given their index, so any range of them can be asked for, in any order, with
-    the same result.
-
     Attributes:
-        volume: (z, y, x) HU, axial slices.
-        rays: Counts and variances.
         basis: (ANGLES, r) directions g_k.
         filters: (r, rows, columns // 2 + 1) √NPS₀ g_k on the FFT grid, for unit white noise in the pixels.
         covariance: (r, r) C_kl = mean over frequencies of NPS₀ g_k g_l.
         fft_size: Rows and columns of the FFT, padded.
     """
 
-    volume: NDArray[np.generic]
-    rays: RayNoise
     basis: torch.Tensor
     filters: torch.Tensor
     covariance: torch.Tensor
@@ -55,21 +48,21 @@ class NoiseModel:
         """Number of FFTs a slice, r."""
         return int(self.basis.shape[1])
 
-    def batches(self, first: int = 0, last: int | None = None) -> Iterator[range]:
-        """Ranges of slices to be worked on together; single ones on the CPU, where that keeps results bit-exact."""
-        last = len(self.volume) if last is None else last
-        step = _CUDA_BATCH if self.rays.device.type == "cuda" else 1
-        for start in range(first, last, step):
-            yield range(start, min(start + step, last))
-
-    def slices(self, indices: range) -> torch.Tensor:
-        """HU of some slices on the device, float32."""
-        part = np.ascontiguousarray(self.volume[indices.start : indices.stop], dtype=np.float32)
-        return torch.from_numpy(part).to(self.rays.device)
-
     def counts(self, indices: range) -> torch.Tensor:
         """Full-dose counts of the rays of some slices."""
         return self.rays.counts(self.slices(indices), indices.start)
+
+    def noise(self, indices: range, steps: Sequence[DoseStep]) -> torch.Tensor:
+        """As every engine; steps of one key share the FFTs."""
+        counts = self.counts(indices)
+        images: dict[int, torch.Tensor] = {}
+        parts: list[torch.Tensor] = []
+        for step in steps:
+            if step.key not in images:
+                images = {step.key: self.components(step.key, indices)}
+            sigma = self.rays.added_sigma(counts, step.dose, step.start)
+            parts.append(self.mix(self.weights(sigma), images[step.key]))
+        return torch.stack(parts, dim=1)
 
     def weights(self, sigma: torch.Tensor) -> torch.Tensor:
         """s_k of ray standard deviations (n, ANGLES, BINS), on the coarse grid: (n, r, GRID, GRID)."""
@@ -113,18 +106,15 @@ class NoiseModel:
         return self.rays.canvas.enlarge(torch.stack(maps, dim=1))
 
     def bias(self, indices: range, dose: float) -> torch.Tensor:
-        """Mean HU that starvation adds at a dose: coarse FBP of β(aN) − β(N), (n, rows, columns).
+        """Mean HU that starvation adds at a dose: FBP of β(aN) − β(N), (n, rows, columns).
 
-        Ram-Lak filter (Kak & Slaney 1988, eq. 3.29) at the coarse ray pitch: the bias is smooth.
+        Ram-Lak filter at the coarse ray pitch: the bias is smooth.
         """
         added = self.rays.added_bias(self.counts(indices), dose)
-        lag = torch.arange(-BINS, BINS, device=added.device, dtype=added.dtype)
-        ramp = torch.where(lag.remainder(2) == 1, -1 / (torch.pi * lag) ** 2, torch.zeros_like(lag))
-        ramp[BINS] = 0.25
-        response = torch.fft.rfft(torch.fft.ifftshift(ramp))
+        response = ram_lak(2 * BINS, self.rays.canvas.pixel).to(added)
         filtered = torch.fft.irfft(torch.fft.rfft(added, n=2 * BINS) * response, n=2 * BINS)[..., :BINS]
         coarse = self.rays.projector.average_back(filtered.permute(1, 2, 0).contiguous())
-        scale = HU_PER_MU * torch.pi / added.shape[1] / self.rays.canvas.pixel
+        scale = HU_PER_MU * torch.pi / added.shape[1]
         return self.rays.canvas.enlarge(coarse[:, None] * scale)[:, 0]
 
 
