@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,9 +49,39 @@ def axial_stack(volume: Any, spacing: tuple[float, float, float] | None = None) 
         UserError: Not three-dimensional, no spacing, oblique by more than 35°, empty, or plainly not in HU.
     """
     is_image = hasattr(volume, "GetDirection")
-    stack = _from_image(volume) if is_image else _from_array(np.asarray(volume), spacing)
-    _check_hounsfield(stack)
-    return stack
+    return _from_image(volume) if is_image else _from_array(np.asarray(volume), spacing)
+
+
+def oriented_stack(
+    array: NDArray[Any],
+    spacing: Sequence[float],
+    direction: Sequence[float],
+    wrap: Callable[[NDArray[Any]], Any] = lambda values: values,
+) -> AxialStack:
+    """An array whose axes run as an image's direction says; its values are looked at, not copied.
+
+    Args:
+        array: (z, y, x) HU, in the order of the image's storage.
+        spacing: (x, y, z) mm, as SimpleITK has it.
+        direction: Nine numbers, row by row, as SimpleITK has them.
+        wrap: See `AxialStack`.
+
+    Raises:
+        UserError: Oblique by more than 35°, or plainly not in HU.
+    """
+    axes = np.asarray(direction).reshape(3, 3)
+    axis = int(np.argmax(np.abs(axes[2])))
+    if abs(axes[2, axis]) < _LARGEST_TILT_COSINE:
+        raise UserError(
+            "dose degradation: the CT is oblique by more than 35°, expected slices that are about axial;"
+            " resample it to its acquired planes."
+        )
+    # SimpleITK's axis i is the array's axis 2 − i; the axial one goes to the front.
+    front = 2 - axis
+    first, second = (a for a in range(3) if a != front)
+    mm = [float(s) for s in spacing[::-1]]
+    order = (front, first, second)
+    return _checked(AxialStack(array.transpose(order), (mm[front], mm[first], mm[second]), order, wrap))
 
 
 def _from_array(array: NDArray[Any], spacing: tuple[float, float, float] | None) -> AxialStack:
@@ -61,7 +91,7 @@ def _from_array(array: NDArray[Any], spacing: tuple[float, float, float] | None)
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
         raise UserError(f"dose degradation: found an array of {array.dtype}, expected numbers in HU.")
     z, y, x = (float(s) for s in spacing)
-    return AxialStack(array, (z, y, x), (0, 1, 2), lambda values: values)
+    return _checked(AxialStack(array, (z, y, x), (0, 1, 2), lambda values: values))
 
 
 def _from_image(image: Any) -> AxialStack:
@@ -72,27 +102,15 @@ def _from_image(image: Any) -> AxialStack:
             f"dose degradation: found a {image.GetDimension()}-dimensional image of"
             f" {image.GetNumberOfComponentsPerPixel()} component(s), expected one 3D CT."
         )
-    direction = np.asarray(image.GetDirection()).reshape(3, 3)
-    axis = int(np.argmax(np.abs(direction[2])))
-    if abs(direction[2, axis]) < _LARGEST_TILT_COSINE:
-        raise UserError(
-            "dose degradation: the CT is oblique by more than 35°, expected slices that are about axial;"
-            " resample it to its acquired planes."
-        )
     array = sitk.GetArrayFromImage(image)
     _check_shape(array.shape)
-    # SimpleITK's axis i is the array's axis 2 − i; the axial one goes to the front.
-    front = 2 - axis
-    order = (front, *(a for a in range(3) if a != front))
-    spacing = [float(s) for s in image.GetSpacing()[::-1]]
 
     def wrap(values: NDArray[Any]) -> Any:
         result = sitk.GetImageFromArray(values)
         result.CopyInformation(image)
         return result
 
-    in_order = (spacing[order[0]], spacing[order[1]], spacing[order[2]])
-    return AxialStack(array.transpose(order), in_order, (order[0], order[1], order[2]), wrap)
+    return oriented_stack(array, image.GetSpacing(), image.GetDirection(), wrap)
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
@@ -100,11 +118,11 @@ def _check_shape(shape: tuple[int, ...]) -> None:
         raise UserError(f"dose degradation: found an array of shape {shape}, expected a 3D CT (z, y, x).")
 
 
-def _check_hounsfield(stack: AxialStack) -> None:
+def _checked(stack: AxialStack) -> AxialStack:
     """A whole field of view must hold air; small crops may well not."""
     extents = [n * s for n, s in zip(stack.array.shape[1:], stack.spacing[1:], strict=True)]
     if min(extents) < _WHOLE_BODY_MM:
-        return
+        return stack
     sample = stack.array[:: max(1, stack.array.shape[0] // 16), ::4, ::4]
     finite = sample[np.isfinite(sample)]
     if finite.size and finite.min() < finite.max() and finite.min() > -500:
@@ -113,3 +131,4 @@ def _check_hounsfield(stack: AxialStack) -> None:
             f" {finite.min():g} to {finite.max():g}, expected HU with air near −1000; PET, MR or unscaled CT"
             " cannot be degraded."
         )
+    return stack
