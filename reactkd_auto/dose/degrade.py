@@ -17,7 +17,7 @@ from .geometry import PADDING_HU
 from .parameters import DoseCalibration
 from .random_numbers import stream_key
 from .synthesis import noise_model
-from .volumes import axial_stack
+from .volumes import AxialStack, axial_stack
 
 Engine = Literal["fft", "fbp"]
 Coupling = Literal["shared", "nested", "independent"]
@@ -64,21 +64,76 @@ def degrade(
     Raises:
         UserError: Not a 3D CT in HU, a fraction out of range, or an unknown engine or coupling.
     """
-    _check_choice("engine", engine, _ENGINES)
-    _check_choice("coupling", coupling, get_args(Coupling))
-    doses = _checked(fractions)
     stack = axial_stack(volume, spacing)
-    results = [np.array(stack.array) for _ in doses]
-    noisy = sorted({a for a in doses if a < 1}, reverse=True)
-    if noisy:
-        build = _ENGINES[engine]
-        model = build(stack.array, calibration, spacing=stack.spacing, doses=noisy, device=torch.device(device))
-        for indices, noise in added_noise(model, noisy, (seed, case), coupling=coupling, bias=bias):
-            part = slice(indices.start, indices.stop)
-            for a, result in zip(doses, results, strict=True):
-                if a < 1:
-                    result[part] = _add(stack.array[part], noise[:, noisy.index(a)].cpu().numpy())
+    model = noise_engine(stack, calibration, fractions, engine=engine, device=device)
+    results = [np.empty_like(stack.array, order="C") for _ in fractions]
+    for z, slices in degraded_slices(model, fractions, (seed, case), coupling=coupling, bias=bias):
+        for result, part in zip(results, slices, strict=True):
+            result[z] = part
     return [stack.restore(r) for r in results]
+
+
+def noise_engine(
+    stack: AxialStack,
+    calibration: DoseCalibration,
+    fractions: Sequence[float],
+    *,
+    engine: Engine = "fft",
+    device: torch.device | str = "cpu",
+) -> NoiseEngine:
+    """The engine that `degrade` uses for a stack.
+
+    Raises:
+        UserError: A fraction out of range or an unknown engine.
+    """
+    _check_choice("engine", engine, _ENGINES)
+    build, doses = _ENGINES[engine], added_doses(fractions)
+    return build(stack.array, calibration, spacing=stack.spacing, doses=doses, device=torch.device(device))
+
+
+def degraded_slices(
+    model: NoiseEngine,
+    fractions: Sequence[float],
+    stream: tuple[int, str],
+    *,
+    coupling: Coupling = "shared",
+    bias: bool = False,
+) -> Iterator[tuple[int, list[NDArray[Any]]]]:
+    """Slice after slice: its index, and its (rows, columns) at each fraction in the volume's own type.
+
+    Args:
+        model: From `noise_engine`, for the same fractions.
+        fractions, coupling, bias: As in `degrade`.
+        stream: Seed and case.
+
+    Raises:
+        UserError: A fraction out of range or an unknown coupling.
+    """
+    _check_choice("coupling", coupling, get_args(Coupling))
+    doses, volume = added_doses(fractions), model.volume
+    if not doses:
+        yield from ((z, [np.array(volume[z]) for _ in fractions]) for z in range(len(volume)))
+        return
+    for indices, noise in added_noise(model, doses, stream, coupling=coupling, bias=bias):
+        on_host = noise.cpu().numpy()
+        for z, added in zip(indices, on_host, strict=True):
+            by_dose = {a: _add(volume[z], n) for a, n in zip(doses, added, strict=True)}
+            yield z, [by_dose[a] if a < 1 else np.array(volume[z]) for a in map(float, fractions)]
+
+
+def added_doses(fractions: Sequence[float]) -> list[float]:
+    """The different fractions below 1, falling.
+
+    Raises:
+        UserError: None given, or one out of range.
+    """
+    doses = [float(a) for a in fractions]
+    if not doses or not all(SMALLEST_FRACTION <= a <= 1 for a in doses):
+        raise UserError(
+            f"dose degradation: found dose fractions {doses}, expected at least one, each from"
+            f" {SMALLEST_FRACTION} to 1."
+        )
+    return sorted({a for a in doses if a < 1}, reverse=True)
 
 
 def added_noise(
@@ -132,13 +187,3 @@ def _add(hu: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
 def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         raise UserError(f"dose degradation: found {name} {value!r}, expected {' or '.join(choices)}.")
-
-
-def _checked(fractions: Sequence[float]) -> list[float]:
-    doses = [float(a) for a in fractions]
-    if not doses or not all(SMALLEST_FRACTION <= a <= 1 for a in doses):
-        raise UserError(
-            f"dose degradation: found dose fractions {doses}, expected at least one, each from"
-            f" {SMALLEST_FRACTION} to 1."
-        )
-    return doses
