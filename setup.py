@@ -43,6 +43,7 @@ setup(
         "scipy>=1.14",  # morphology, optimisation, statistics
         "acvl-utils>=0.2.3,<0.3",  # connected components as nnU-Net does them; 0.3 is untested
         "nibabel>=5.2",  # NIfTI header checks before pixels are read
+        "pydicom>=3.0.1",  # DICOM headers with nested sequences, RTSTRUCT, SEG; pure Python, pulls nothing
         "tqdm>=4.66",  # progress bars
         "monai>=1.6,<2",  # SegResEncoder
         "einops>=0.8",  # needed by MONAI's transformers and by readable reshapes

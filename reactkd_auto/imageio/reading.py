@@ -1,4 +1,4 @@
-"""Reading single-file 3D images (NIfTI, NRRD, MetaImage) with every check that ITK leaves to its caller."""
+"""Reading 3D images (NIfTI, NRRD, MetaImage, a folder with a DICOM series) with every check that ITK leaves open."""
 
 from __future__ import annotations
 
@@ -21,13 +21,22 @@ LARGEST_SPACING_MM = 50.0
 def read_image(path: Path) -> sitk.Image:
     """Read a 3D scalar image as float32, in the orientation in which it is stored.
 
+    A folder is read as one DICOM series: CT in HU, PET in SUV by body weight, MR in the scanner's units (see
+    `reactkd_auto.imageio.dicom`). Values of other files are taken as they are.
+
     Raises:
         ImageFault: The file is missing, of an unknown format, empty, cut off, not an image, not three-dimensional,
             coloured, without plausible spacing (0.05…50 mm), sheared, of contradicting geometry, or has NaN or
-            infinite voxels. The message names the file, what was found and what was expected.
+            infinite voxels; a series is incomplete, mixed or can't be converted. The message names the file, what was
+            found and what was expected.
     """
-    image = sitk.Cast(_read_checked(Path(path)), sitk.sitkFloat32)
-    check_finite(Path(path), sitk.GetArrayViewFromImage(image))
+    path = Path(path)
+    if path.is_dir() or _is_dicom(path):
+        from .dicom import read_dicom
+
+        return read_dicom(path)
+    image = sitk.Cast(_read_checked(path), sitk.sitkFloat32)
+    check_finite(path, sitk.GetArrayViewFromImage(image))
     return image
 
 
@@ -63,6 +72,14 @@ def image_format(path: Path) -> str:
         if path.name.lower().endswith(ending):
             return name
     raise ImageFault(path, "an unknown file ending", f"one of {', '.join(FORMATS)}")
+
+
+def _is_dicom(path: Path) -> bool:
+    if any(path.name.lower().endswith(ending) for ending in FORMATS):
+        return False
+    from .dicom_files import has_dicom_preamble
+
+    return has_dicom_preamble(path)
 
 
 def open_image(path: Path) -> tuple[sitk.ImageFileReader, tuple[int, ...]]:
