@@ -82,10 +82,15 @@ def periodograms(pixels: NDArray[np.float32], pixel_area: float) -> torch.Tensor
     """|FFT of the Hann-windowed patch|² in HU² mm², float32; its mean over white noise of variance v is v × area."""
     if not len(pixels):
         return torch.zeros(0, PATCH, PATCH // 2 + 1)
-    window = np.hanning(PATCH + 1)[:-1]
-    taper = torch.from_numpy(np.outer(window, window)).float()
+    taper = window()
     spectrum = torch.fft.rfft2(torch.from_numpy(pixels) * taper)
     return spectrum.abs() ** 2 * (pixel_area / float((taper**2).sum()))
+
+
+def window() -> torch.Tensor:
+    """(PATCH, PATCH) periodic Hann window of the periodograms, float32."""
+    taps = np.hanning(PATCH + 1)[:-1]
+    return torch.from_numpy(np.outer(taps, taps)).float()
 
 
 def _homogeneous_corners(image: NDArray[np.float32], spacing: tuple[float, float]) -> list[tuple[int, int]]:
