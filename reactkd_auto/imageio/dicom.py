@@ -10,12 +10,24 @@ import SimpleITK as sitk
 from pydicom.config import disable_value_validation
 
 from .dicom_files import DicomFile, dicom_paths, read_header
-from .dicom_geometry import series_grid
+from .dicom_geometry import SeriesGrid, series_grid
 from .dicom_pixels import fill_padding, read_pixels
 from .dicom_series import check_series, series_name
 from .dicom_suv import suv_factors
 from .faults import ImageFault
 from .nifti_header import check_finite
+
+
+def series_paths(path: Path) -> list[Path]:
+    """The files of a folder's series.
+
+    Raises:
+        ImageFault: There are none.
+    """
+    paths = dicom_paths(path) if path.is_dir() else [path]
+    if not paths:
+        raise ImageFault(path, "a folder without DICOM files", "the slices of one series directly in it")
+    return paths
 
 
 def read_dicom(path: Path) -> sitk.Image:
@@ -24,13 +36,21 @@ def read_dicom(path: Path) -> sitk.Image:
     Raises:
         ImageFault: No DICOM files, or anything that `read_series` finds.
     """
-    paths = dicom_paths(path) if path.is_dir() else [path]
-    if not paths:
-        raise ImageFault(path, "a folder without DICOM files", "the slices of one series directly in it")
-    return read_series(paths)
+    return read_series(series_paths(path))
 
 
 @disable_value_validation()  # its warnings quote header values, which may be a patient's
+def open_series(paths: Sequence[Path]) -> tuple[str, SeriesGrid]:
+    """Modality and grid of the files of one series; no pixel is read yet.
+
+    Raises:
+        ImageFault: See `check_series`, `series_grid`.
+    """
+    files: list[DicomFile] = [read_header(p) for p in paths]
+    return check_series(files), series_grid(files)
+
+
+@disable_value_validation()
 def read_series(paths: Sequence[Path]) -> sitk.Image:
     """Read the files of one series as a float32 image; slices in order along their normal, axes as stored.
 
@@ -39,16 +59,14 @@ def read_series(paths: Sequence[Path]) -> sitk.Image:
     Raises:
         ImageFault: See `check_series`, `series_grid`, `read_pixels`, `suv_factors`.
     """
-    files: list[DicomFile] = [read_header(p) for p in paths]
-    modality = check_series(files)
-    grid = series_grid(files)
+    modality, grid = open_series(paths)
     factors = suv_factors(grid.files) if modality == "PT" else None
     stack = read_pixels(grid.files)
     if modality == "CT":
         fill_padding(stack, grid.files)
     if factors is not None:
         stack *= factors.astype(np.float32)[:, None, None]
-    check_finite(series_name(files), stack)
+    check_finite(series_name(grid.files), stack)
     image = sitk.GetImageFromArray(stack)
     image.SetOrigin(grid.origin)
     image.SetSpacing(grid.spacing)

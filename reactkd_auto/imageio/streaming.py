@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,6 +18,9 @@ from numpy.typing import DTypeLike, NDArray
 from .faults import ImageFault
 from .nifti_header import check_header
 from .reading import direction_of, image_format, open_image, read_voxels
+
+if TYPE_CHECKING:
+    from .dicom_files import DicomFile
 
 _SLAB_BYTES = 8 << 20
 _DAMAGE = (EOFError, OSError, zlib.error)
@@ -68,24 +71,21 @@ class MappedImage:
 def map_image(path: Path, scratch: Path, *, padding: float = -np.inf) -> MappedImage:
     """Unpack an image into a file beside which memory holds no more than a few slabs of it.
 
-    NIfTI files are unpacked slab by slab. NRRD and MetaImage go through ITK, which holds the whole volume once, in its
-    own type, while it unpacks it.
+    NIfTI files and DICOM series are unpacked slab by slab. NRRD and MetaImage go through ITK, which holds the whole
+    volume once, in its own type, while it unpacks it.
 
     Args:
-        path: NIfTI, NRRD or MetaImage.
+        path: NIfTI, NRRD, MetaImage, or the folder of a CT as a DICOM series.
         scratch: File for the voxels, of the size of the unpacked volume; the caller removes it when done.
         padding: Values up to this one don't count for ``lowest`` and ``highest``.
 
     Raises:
-        ImageFault: As `read_image`, except that NaN and infinite voxels are counted instead.
+        ImageFault: As `read_image`, except that NaN and infinite voxels are counted instead, and a CT's padding is
+            left as it is; or a DICOM series that is no CT.
         OSError: The disk is full.
     """
     path = Path(path)
-    reader, size = open_image(path)
-    x, y, z = size[:3]
-    direction = tuple(float(v) for v in direction_of(reader).ravel())
-    placement = Placement(reader.GetSpacing()[:3], reader.GetOrigin()[:3], direction)
-    slabs = _nifti_slabs(path, (z, y, x)) if image_format(path) == "NiftiImageIO" else _itk_slabs(path, reader, size)
+    shape, placement, slabs = _open_series(path) if path.is_dir() else _open_file(path)
     kind, seen = np.dtype(np.int16), _Seen(padding)
     # Written, not mapped, while it grows: a full disk is then an error and not a bus error.
     with scratch.open("wb") as file:
@@ -93,8 +93,31 @@ def map_image(path: Path, scratch: Path, *, padding: float = -np.inf) -> MappedI
             kind = slab.dtype
             seen.add(slab)
             file.write(np.ascontiguousarray(slab).data)
-    array = np.memmap(scratch, dtype=kind, mode="r", shape=(z, y, x))
+    array = np.memmap(scratch, dtype=kind, mode="r", shape=shape)
     return MappedImage(array, placement, seen.lowest, seen.highest, seen.missing)
+
+
+_Opened = tuple[tuple[int, int, int], Placement, Iterator[NDArray[Any]]]
+
+
+def _open_file(path: Path) -> _Opened:
+    reader, size = open_image(path)
+    x, y, z = size[:3]
+    placement = Placement(reader.GetSpacing()[:3], reader.GetOrigin()[:3], tuple(direction_of(reader).ravel().tolist()))
+    slabs = _nifti_slabs(path, (z, y, x)) if image_format(path) == "NiftiImageIO" else _itk_slabs(path, reader, size)
+    return (z, y, x), placement, slabs
+
+
+def _open_series(path: Path) -> _Opened:
+    from .dicom import open_series, series_paths
+
+    modality, grid = open_series(series_paths(path))
+    if modality != "CT":
+        raise ImageFault(path, f"a DICOM series of modality {modality}", "CT")
+    files = grid.files
+    shape = (len(files), int(files[0].header.Rows), int(files[0].header.Columns))
+    (sx, sy, sz), (ox, oy, oz) = grid.spacing, grid.origin
+    return shape, Placement((sx, sy, sz), (ox, oy, oz), grid.direction), _dicom_slabs(files)
 
 
 class _Seen:
@@ -122,6 +145,17 @@ def _itk_slabs(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) 
     step = max(1, _SLAB_BYTES // array[:1].nbytes)
     for first in range(0, len(array), step):
         yield array[first : first + step]
+
+
+def _dicom_slabs(files: Sequence[DicomFile]) -> Iterator[NDArray[Any]]:
+    """Slices in HU; 16-bit integers unless a slope or an intercept is fractional."""
+    from .dicom_pixels import read_pixels
+
+    scaling = [v for f in files for name in ("RescaleSlope", "RescaleIntercept") for v in f.numbers(name, 1)]
+    whole = all(v.is_integer() for v in scaling)
+    for file in files:
+        values = read_pixels((file,))
+        yield _as_int16(file.path, values) if whole else values
 
 
 def _nifti_slabs(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
@@ -176,10 +210,14 @@ def _scaled(
     if slope is None or (slope == 1 and intercept == 0):
         return slab.astype(wanted, copy=False)
     values = slab.astype(np.float64) * slope + (intercept or 0.0)
-    limits = np.iinfo(wanted) if wanted.kind == "i" else None
-    if limits is not None and (values.min() < limits.min or values.max() > limits.max):
-        raise ImageFault(path, f"values {values.min():g}…{values.max():g}", "values that fit into 16 bits")
-    return values.astype(wanted)
+    return _as_int16(path, values) if wanted == np.int16 else values.astype(wanted)
+
+
+def _as_int16(path: Path, values: NDArray[Any]) -> NDArray[np.int16]:
+    limits = np.iinfo(np.int16)
+    if values.min() < limits.min or values.max() > limits.max:
+        raise ImageFault(path, f"values {values.min():g}…{values.max():g}", "HU, which fit into 16 bits")
+    return np.rint(values).astype(np.int16)
 
 
 class NiftiWriter:
