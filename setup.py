@@ -9,10 +9,12 @@ KERNEL = find_packages(include=["reactkd_auto", "reactkd_auto.*"], exclude=[f"re
 STAGE_PACKAGES = [f"reactkd_auto.{p}" for p in find_packages(include=[q for s in STAGES for q in (s, f"{s}.*")])]
 COMMANDS = {
     "reactkd_plan_and_preprocess": "planning.command",
+    "reactkd_degrade": "planning.degrade.command",
     "reactkd_train": "training.command",
     "reactkd_predict": "inference.command",
     "reactkd_evaluate": "inference.evaluate_command",
     "reactkd_verify_dataset": "dataset_conversion.verify_command",
+    "reactkd_convert_dicom": "dataset_conversion.dicom.command",
     "reactkd_convert_sts": "dataset_conversion.sts",
     "reactkd_convert_lidc": "dataset_conversion.lidc",
     "reactkd_convert_medmnist3d": "dataset_conversion.medmnist3d",
@@ -32,6 +34,7 @@ setup(
     package_dir={f"reactkd_auto.{s}": s for s in STAGES},
     package_data={
         "reactkd_auto": ["py.typed"],
+        "reactkd_auto.planning.degrade": ["templates/*.html"],
         "reactkd_auto.training": ["presets/*.json"],
         "reactkd_auto.inference": ["templates/*.html"],
     },

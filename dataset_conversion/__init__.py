@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reactkd_auto.dataset_conversion.demo_command import make_demo_dataset
+    from reactkd_auto.dataset_conversion.dicom.convert import convert_dicom
     from reactkd_auto.dataset_conversion.lidc import convert_lidc
     from reactkd_auto.dataset_conversion.medmnist3d import convert_medmnist3d
     from reactkd_auto.dataset_conversion.sts import convert_sts
     from reactkd_auto.dataset_conversion.verify import verify_dataset
 
-__all__ = ["convert_lidc", "convert_medmnist3d", "convert_sts", "make_demo_dataset", "verify_dataset"]
+__all__ = ["convert_dicom", "convert_lidc", "convert_medmnist3d", "convert_sts", "make_demo_dataset", "verify_dataset"]
 
 _MODULES = {
+    "convert_dicom": "dicom.convert",
     "convert_lidc": "lidc",
     "convert_medmnist3d": "medmnist3d",
     "convert_sts": "sts",

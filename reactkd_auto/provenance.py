@@ -12,7 +12,7 @@ from typing import Any
 
 from .jsonio import write_json
 
-_PACKAGES = ("reactkd_auto", "torch", "monai", "SimpleITK", "numpy", "scipy", "batchgenerators", "blosc2")
+_PACKAGES = ("reactkd_auto", "torch", "monai", "SimpleITK", "pydicom", "numpy", "scipy", "batchgenerators", "blosc2")
 
 
 def describe_run(*, seed: int | None, plan_hash: str | None, options: Mapping[str, Any]) -> dict[str, Any]:

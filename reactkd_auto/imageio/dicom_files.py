@@ -20,15 +20,17 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from .faults import ImageFault
 
-DICOM_SUFFIXES = (".dcm", ".ima", "")
+DICOM_SUFFIXES = (".dcm", ".ima")
 _DAMAGE = (EOFError, OSError, ValueError, KeyError, AttributeError, NotImplementedError, struct.error)
 _MAGIC_OFFSET = 128
 _SMALLEST_ELEMENT_BYTES = 8
+_TEXT_SAMPLE_BYTES = 1024
+_SIZE_TAGS = ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames")
 
 
 @dataclass(frozen=True)
 class DicomFile:
-    """A file and its header without pixels."""
+    """A file and its header without pixels, or one item of a sequence in it."""
 
     path: Path
     header: pydicom.Dataset
@@ -43,6 +45,14 @@ class DicomFile:
         value = self.header.get(keyword)
         parts = [value] if isinstance(value, str) else list(value or [])
         return [str(p).strip().upper() for p in parts]
+
+    def integer(self, keyword: str) -> int:
+        """A whole number of the header.
+
+        Raises:
+            ImageFault: Missing or not a number.
+        """
+        return int(self.numbers(keyword, 1)[0])
 
     def numbers(self, keyword: str, count: int) -> list[float]:
         """A header value of ``count`` finite numbers.
@@ -71,20 +81,37 @@ def has_dicom_preamble(path: Path) -> bool:
 
 
 def dicom_paths(folder: Path) -> list[Path]:
-    """DICOM files directly in a folder, sorted; what is hidden, a DICOMDIR, or plainly something else is passed over.
+    """Files directly in a folder that are DICOM, or should be (see `is_dicom_or_damaged`), sorted."""
+    return [p for p in sorted(folder.iterdir()) if p.is_file() and is_dicom_or_damaged(p)]
 
-    A file with the name of a DICOM file (``.dcm``, ``.ima``, no ending) is listed even if its first bytes are damaged.
+
+def walk_dicom(root: Path) -> Iterator[Path]:
+    """The same for a whole tree, in a fixed order; hidden folders and links to folders are not followed."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        paths = (Path(folder) / name for name in sorted(files))
+        yield from (p for p in paths if p.is_file() and is_dicom_or_damaged(p))
+
+
+def is_dicom_or_damaged(path: Path) -> bool:
+    """Whether a file is DICOM, or has the name of one (``.dcm``, ``.ima``), or is binary and has no ending.
+
+    Hidden files, the index of a medium (DICOMDIR) and texts (licences, tables) are neither.
     """
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and is_candidate(path) and (has_dicom_preamble(path) or path.suffix.lower() in DICOM_SUFFIXES)
-    ]
+    if path.name.startswith(".") or path.name.upper() == "DICOMDIR":
+        return False
+    if has_dicom_preamble(path) or path.suffix.lower() in DICOM_SUFFIXES:
+        return True
+    return not path.suffix and _is_binary(path)
 
 
-def is_candidate(path: Path) -> bool:
-    """Whether a name is worth a look: not hidden, not the index that a medium carries."""
-    return not path.name.startswith(".") and path.name.upper() != "DICOMDIR"
+def _is_binary(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(_TEXT_SAMPLE_BYTES)
+    except OSError:  # reading the header will say why
+        return True
+    return not start or b"\0" in start
 
 
 def read_header(path: Path, tags: Sequence[str] | None = None) -> DicomFile:
@@ -114,9 +141,6 @@ def read_header(path: Path, tags: Sequence[str] | None = None) -> DicomFile:
     return DicomFile(path, header)
 
 
-_SIZE_TAGS = ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames")
-
-
 def _pixel_bytes(header: pydicom.Dataset) -> int | None:
     """Smallest size of the pixel element; None where there are no pixels or their size can't be told beforehand."""
     syntax = header.file_meta.TransferSyntaxUID
@@ -125,13 +149,3 @@ def _pixel_bytes(header: pydicom.Dataset) -> int | None:
     values = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel", 1) or 1)
     bits = values * int(header.get("NumberOfFrames", 1) or 1) * int(header.BitsAllocated)
     return _SMALLEST_ELEMENT_BYTES + (bits + 7) // 8
-
-
-def walk_dicom(root: Path) -> Iterator[Path]:
-    """All files of a tree that may be DICOM, in a fixed order; links to folders are not followed."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(files):
-            path = Path(folder) / name
-            if is_candidate(path) and path.is_file():
-                yield path

@@ -107,9 +107,17 @@ def test_run_length_compression_is_read(tmp_path: Path) -> None:
 
 def test_what_is_no_dicom_is_passed_over(tmp_path: Path) -> None:
     folder = write_series(tmp_path, make_series(hounsfield()))
-    for name in ("readme.txt", ".DS_Store", "DICOMDIR"):
+    for name in ("readme.txt", ".DS_Store", "DICOMDIR", "LICENSE"):
         (folder / name).write_text("not an image")
     assert read_image(folder).GetSize() == (10, 8, 6)
+
+
+@pytest.mark.parametrize("name", ["IM0007", "IM0007.dcm"])
+@pytest.mark.parametrize("content", [b"", bytes(100)])
+def test_a_slice_that_lost_its_first_bytes_is_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
+    folder = write_series(tmp_path, make_series(hounsfield()))
+    (folder / name).write_bytes(content)
+    refused(folder, name, "not DICOM")
 
 
 @pytest.mark.parametrize(("missing", "number"), [((2,), "about 1"), ((2, 3), "about 2"), ((1, 4), "about 2")])
