@@ -161,7 +161,7 @@ def added_noise(
         if coupling == "nested":
             noise = noise.cumsum(dim=1)
         if bias:
-            noise = noise + torch.stack([model.bias(indices, a) for a in doses], dim=1)
+            noise = noise + model.bias(indices, doses)
         yield indices, noise
 
 

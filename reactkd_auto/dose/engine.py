@@ -59,5 +59,5 @@ class NoiseEngine(ABC):
         """
 
     @abstractmethod
-    def bias(self, indices: range, dose: float) -> torch.Tensor:
-        """Mean HU that starvation adds at a dose, (n, rows, columns)."""
+    def bias(self, indices: range, doses: Sequence[float]) -> torch.Tensor:
+        """Mean HU that starvation adds at each dose: (n, doses, rows, columns)."""

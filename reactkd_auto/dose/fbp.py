@@ -48,11 +48,12 @@ class FbpEngine(NoiseEngine):
     def noise(self, indices: range, steps: Sequence[DoseStep]) -> torch.Tensor:
         """As every engine: counted, filtered, back-projected."""
         counts = self.counts(indices)
-        return torch.stack([self.reconstruct(self._ray_noise(counts, indices, s)) for s in steps], dim=1)
+        return torch.stack([self.reconstruct(self.ray_noise(counts, indices, s)) for s in steps], dim=1)
 
-    def bias(self, indices: range, dose: float) -> torch.Tensor:
-        """Mean HU that starvation adds at a dose, (n, rows, columns)."""
-        return self.reconstruct(self.rays.added_bias(self.counts(indices), dose))
+    def bias(self, indices: range, doses: Sequence[float]) -> torch.Tensor:
+        """As every engine: FBP of β(aN) − β(N)."""
+        counts = self.counts(indices)
+        return torch.stack([self.reconstruct(self.rays.added_bias(counts, a)) for a in doses], dim=1)
 
     def reconstruct(self, rays: torch.Tensor) -> torch.Tensor:
         """Filtered back-projection of (n, VIEWS, bins) log data: (n, rows, columns) HU."""
@@ -61,7 +62,7 @@ class FbpEngine(NoiseEngine):
         finer = filtered[..., : _FINER * self.beam.bins] * (_FINER * HU_PER_MU * math.pi / VIEWS)
         return self.beam.back_project(finer)
 
-    def _ray_noise(self, counts: torch.Tensor, indices: range, step: DoseStep) -> torch.Tensor:
+    def ray_noise(self, counts: torch.Tensor, indices: range, step: DoseStep) -> torch.Tensor:
         """Log data that the step adds, zero on average.
 
         Slices share the random numbers of their neighbours by the calibration's taps, each at its own counts.

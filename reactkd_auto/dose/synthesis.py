@@ -105,17 +105,15 @@ class NoiseModel(NoiseEngine):
         maps = [self.coarse_variance(self.weights(self.rays.added_sigma(counts, a))).sqrt() for a in doses]
         return self.rays.canvas.enlarge(torch.stack(maps, dim=1))
 
-    def bias(self, indices: range, dose: float) -> torch.Tensor:
-        """Mean HU that starvation adds at a dose: FBP of β(aN) − β(N), (n, rows, columns).
-
-        Ram-Lak filter at the coarse ray pitch: the bias is smooth.
-        """
-        added = self.rays.added_bias(self.counts(indices), dose)
-        response = ram_lak(2 * BINS, self.rays.canvas.pixel).to(added)
+    def bias(self, indices: range, doses: Sequence[float]) -> torch.Tensor:
+        """As every engine: FBP of β(aN) − β(N), with the Ram-Lak filter at the coarse ray pitch, for it is smooth."""
+        counts, canvas = self.counts(indices), self.rays.canvas
+        added = torch.cat([self.rays.added_bias(counts, a) for a in doses])
+        response = ram_lak(2 * BINS, canvas.pixel).to(added)
         filtered = torch.fft.irfft(torch.fft.rfft(added, n=2 * BINS) * response, n=2 * BINS)[..., :BINS]
         coarse = self.rays.projector.average_back(filtered.permute(1, 2, 0).contiguous())
-        scale = HU_PER_MU * torch.pi / added.shape[1]
-        return self.rays.canvas.enlarge(coarse[:, None] * scale)[:, 0]
+        by_dose = (coarse * (HU_PER_MU * torch.pi / added.shape[1])).unflatten(0, (len(doses), len(indices)))
+        return canvas.enlarge(by_dose.transpose(0, 1))
 
 
 def noise_model(

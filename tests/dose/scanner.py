@@ -35,6 +35,12 @@ ABDOMEN = (
     Ellipse((-30, -60), (50, 60), 60),
     Ellipse((60, 0), (15, 18), 300),
 )
+SHOULDERS = (
+    Ellipse((0, 0), (80, 198), 1000),
+    Ellipse((-5, -155), (24, 24), 500),
+    Ellipse((-5, 155), (24, 24), 500),
+    Ellipse((25, 0), (18, 18), 400),
+)
 METAL = (Ellipse((0, 0), (120, 170), 1000), Ellipse((0, 60), (8, 8), 6000))
 
 
@@ -82,10 +88,16 @@ class Scanner:
         return self.flux / self.readings * bowtie * np.exp(-self.line_integrals(phantom))
 
     def filter(self, squared: bool = False) -> np.ndarray:
-        """Spectrum of the kernel h (or of h²) on 2·BINS samples, times the pitch (or its square)."""
+        """Spectrum of the kernel h (or of h²) on 2·BINS samples, times the pitch (or its square).
+
+        The transform of the sampled ramp (Kak & Slaney), whose mean differs from that of |ρ| by several HU of bias.
+        """
         n = 2 * BINS
+        lag = np.minimum(np.arange(n), n - np.arange(n))
+        ramp = np.where(lag % 2 == 1, -1 / (math.pi * np.maximum(lag, 1)) ** 2, 0) / PITCH
+        ramp[0] = 0.25 / PITCH
         rho = np.abs(np.fft.fftfreq(n, d=PITCH))
-        response = rho * np.exp(-math.log(2) * (rho / MTF50) ** 2)
+        response = np.fft.fft(ramp).real * np.exp(-math.log(2) * (rho / MTF50) ** 2)
         if not squared:
             return response
         return np.fft.fft(np.real(np.fft.ifft(response)) ** 2).real

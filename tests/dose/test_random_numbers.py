@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
-from reactkd_auto.dose.random_numbers import philox, standard_normal, stream_key
+from reactkd_auto.dose.random_numbers import philox, poisson_quantile, standard_normal, stream_key
 
 CPU = torch.device("cpu")
 
@@ -31,3 +32,35 @@ def test_a_row_does_not_depend_on_the_rows_beside_it():
 def test_keys_differ_by_seed_and_by_name():
     keys = {stream_key(s, n) for s in range(3) for n in ("", "a", "b", 0.5, 0.25)}
     assert len(keys) == 15
+
+
+def test_blocks_of_a_row_are_independent():
+    key = stream_key(0, "x")
+    blocks = torch.stack([standard_normal(key, [3], 20_001, CPU, block=b)[0] for b in range(3)])
+    assert torch.equal(blocks[0], standard_normal(key, [3], 20_001, CPU)[0])
+    assert np.abs(np.corrcoef(blocks.numpy()) - np.eye(3)).max() < 0.03
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.3, 1.0, 4.5, 9.99, 10.01, 25.0, 400.0, 1e5])
+def test_poisson_quantiles_are_those_of_scipy(mean):
+    normal = torch.linspace(-5, 5, 4001, dtype=torch.float64)
+    counts = poisson_quantile(torch.full_like(normal, mean), normal).numpy()
+    expected = stats.poisson.ppf(stats.norm.cdf(normal.numpy()), mean)
+    assert np.abs(counts - expected).max() <= 1
+    # Steps of the two may lie a hair apart: few draws meet one.
+    assert np.average(counts != expected, weights=stats.norm.pdf(normal.numpy())) < 0.01
+
+
+@pytest.mark.parametrize("mean", [0.05, 2.0, 9.0, 11.0, 60.0, 3000.0])
+def test_poisson_numbers_have_their_mean_and_variance(mean):
+    n = 400_000
+    counts = poisson_quantile(torch.full((n,), mean), standard_normal(stream_key(1, mean), [0], n, CPU)[0]).double()
+    assert counts.mean().item() == pytest.approx(mean, abs=4 * (mean / n) ** 0.5)
+    # The variance of a Poisson sample's variance is (λ + 2 λ²) / n.
+    assert counts.var().item() == pytest.approx(mean, abs=4 * ((mean + 2 * mean**2) / n) ** 0.5)
+
+
+def test_poisson_counts_rise_with_the_mean_at_the_same_normal_number():
+    normal = standard_normal(stream_key(2), [0], 5000, CPU)[0]
+    counts = torch.stack([poisson_quantile(torch.full_like(normal, m), normal) for m in (1.0, 6.0, 9.9, 10.1, 80.0)])
+    assert (counts.diff(dim=0) >= 0).all()
