@@ -2,10 +2,9 @@
 
 METHOD's sketch is Σ_k a_k · ∂z_c/∂h_k painted on region k's mask. The graph's part of the class score is
 z = Σ_k a_k · u_k(h), u_k the node logits and a_k the attention, so ∂z_c/∂h_k carries a_k and the edges already, by the
-chain rule. What is left open is how a gradient vector becomes one number. The usual product ⟨∂z_c/∂h_k, h_k⟩ is close
-to 0 here whatever the case: the readout normalises node features, their length does not matter to it, and so the
-gradient stands upright on them. We therefore integrate the gradient along the way from average tissue r (the mean of
-the same image's feature map) to the node's features h_k:
+chain rule. What is left open is how a gradient vector becomes one number. The usual product ⟨∂z_c/∂h_k, h_k⟩ counts
+from features of 0, which no tissue has. We therefore integrate the gradient along the way from average tissue r (the
+mean of the same image's feature map) to the node's features h_k:
 
     I_k = ⟨h_k − r, ∫₀¹ ∂z_c/∂h_k (r + α (h − r)) dα⟩
 
@@ -19,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -143,16 +141,14 @@ def graph_score(readout: RegionReadout, state: ReadoutState, features: Tensor, t
 def class_activation(readout: RegionReadout, state: ReadoutState, target: int) -> Tensor:
     """Class activation map of the image's part of the score (Zhou et al., CVPR 2016, eq. 2): [B, z, y, x], signed.
 
-    The explanation of a model without regions. The weights are class c's less the mean of all classes. The layer
-    normalisation before them is linear once its standard deviation is held at that of the averaged features, and so the
-    map's mean over measured voxels is the image's part of the score, but for the biases.
+    The explanation of a model without regions. The weights are class c's less the mean of all classes, features count
+    from the cohort's mean in its standard deviations; so the map's mean over measured voxels is the image's part of
+    the score, but for the biases and for features so far out that the readout holds them.
     """
-    norm, linear = cast(tuple[nn.LayerNorm, nn.Linear], tuple(readout.gap))
-    weight = linear.weight.detach()
-    direction = (weight[target] - weight.mean(dim=0)) * norm.weight.detach()
-    direction = direction - direction.mean()  # layer normalisation takes each voxel's mean over features off
-    deviation = torch.sqrt(state.average.var(dim=1, correction=0) + norm.eps)
-    return torch.einsum("e,bezyx->bzyx", direction, state.deepest.float()) / deviation[:, None, None, None]
+    weight = readout.gap.weight.detach()
+    mean, sd = readout.average.moments()
+    direction = (weight[target] - weight.mean(dim=0)) / sd
+    return torch.einsum("e,bezyx->bzyx", direction, state.deepest.float() - mean[:, None, None, None])
 
 
 def signed_shares(importance: NDArray[np.float64]) -> NDArray[np.float64]:

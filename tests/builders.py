@@ -108,3 +108,18 @@ def random_case(
         rng.integers(-100, 100, (len(levels), *size)).astype(np.int16),
         rng.integers(0, 3, (2, 20, 20, 20)).astype(np.int16) if plan.localiser.enabled else None,
     )
+
+
+def with_opinions(network: Any) -> Any:
+    """The same network with random weights in its readouts' last layers, which begin at zero."""
+    import torch
+    from torch import nn
+
+    from reactkd_auto.networks.readout import RegionReadout
+
+    random = torch.Generator().manual_seed(7)
+    for readout in (m for m in network.modules() if isinstance(m, RegionReadout)):
+        for layer in (readout.gap, readout.node_logits):
+            nn.init.normal_(layer.weight, std=0.3, generator=random)
+            nn.init.normal_(layer.bias, std=0.3, generator=random)
+    return network

@@ -127,8 +127,7 @@ class StudentTask:
         projection, mask = self.module.projection, answer.node_valid & taught.node_valid
         if projection is None or not mask.shape[1]:
             return {}
-        projection.observe(taught.node_features, mask)
-        target = projection.standardise(taught.node_features)
+        target = projection.target(taught.node_features, mask)
         return {
             "node": node_loss(projection(answer.node_features), target, mask),
             "node_logit": node_logit_kl(

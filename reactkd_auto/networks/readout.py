@@ -9,9 +9,13 @@ from torch import Tensor, nn
 
 from .outputs import GraphInputs, Outputs
 from .pooling import masked_average, pool_nodes
+from .standardise import RunningStandardisation
 
 GEOMETRY_FEATURES = 6
 GEOMETRY_WIDTH = 16
+DECAY = 0.9
+LARGEST_DEVIATION = 5.0
+"""Standard deviations from the cohort's mean beyond which a feature says no more: far outside, linear layers lie."""
 
 
 class RegionReadout(nn.Module):
@@ -35,13 +39,18 @@ class RegionReadout(nn.Module):
         self.pooled = tuple(pooled)
         features = width * sum(self.pooled)
         self.register_buffer("lesion_slots", torch.tensor(lesion_slots, dtype=torch.bool), persistent=False)
-        self.gap = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes))
-        self.own_norm = nn.LayerNorm(features)
-        self.neighbour_norm = nn.LayerNorm(features)
-        self.geometry = nn.Sequential(nn.Linear(GEOMETRY_FEATURES, GEOMETRY_WIDTH), nn.LayerNorm(GEOMETRY_WIDTH))
+        self.average = RunningStandardisation(width, decay=DECAY)
+        self.own = RunningStandardisation(features, decay=DECAY)
+        self.neighbours = RunningStandardisation(features, decay=DECAY)
+        self.place = RunningStandardisation(GEOMETRY_FEATURES, decay=DECAY)
+        self.gap = nn.Linear(width, classes)
+        self.geometry = nn.Linear(GEOMETRY_FEATURES, GEOMETRY_WIDTH)
         self.hidden = nn.Sequential(nn.Linear(2 * features + GEOMETRY_WIDTH, width), nn.GELU())
         self.node_logits = nn.Linear(width, classes)
         self.node_scores = nn.Linear(width, 1)
+        for layer in (self.gap, self.node_logits):  # begin at chance, not at a confident guess that must be unlearnt
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, maps: Sequence[Tensor], attention: tuple[Tensor, ...], graph: GraphInputs) -> Outputs:
         """Read the case out.
@@ -52,7 +61,9 @@ class RegionReadout(nn.Module):
             graph: Regions on the maps' grids.
         """
         features = pool_nodes([m for m, use in zip(maps, self.pooled, strict=True) if use], graph)
-        gap_logits = self.gap(masked_average(maps[-1], graph.weights[-1])[:, 0]).float()
+        average = masked_average(maps[-1], graph.weights[-1])[:, 0]
+        everyone = torch.ones_like(average[:, 0], dtype=torch.bool)
+        gap_logits = self.gap(self._standardised(self.average, average, everyone)).float()
         hidden = self._node_states(features, graph)
         node_logits = self.node_logits(hidden).float() * graph.node_valid[:, :, None]
         weights = self._attend(self.node_scores(hidden).float().squeeze(2), graph.node_valid)
@@ -72,10 +83,22 @@ class RegionReadout(nn.Module):
         edges = graph.edges.to(features.dtype)
         degree = edges.sum(dim=2, keepdim=True)
         neighbours = torch.bmm(edges, features) / degree.clamp_min(1e-6)
-        # Volume and depth have long tails and other units than shape and place: the logarithm makes them comparable.
+        # Volume and depth have long tails: the logarithm makes them comparable.
         geometry = graph.geometry.sign() * torch.log1p(graph.geometry.abs())
-        parts = [self.own_norm(features), self.neighbour_norm(neighbours) * (degree > 0), self.geometry(geometry)]
+        valid, linked = graph.node_valid, degree[:, :, 0] > 0
+        parts = [
+            self._standardised(self.own, features, valid),
+            self._standardised(self.neighbours, neighbours, linked),
+            self.geometry(self._standardised(self.place, geometry, valid)),
+        ]
         return self.hidden(torch.cat(parts, dim=2))
+
+    def _standardised(self, statistics: RunningStandardisation, x: Tensor, mask: Tensor) -> Tensor:
+        """(x − μ) / σ over what is valid in the cohort, 0 where it isn't; statistics are learnt in training only."""
+        if self.training:
+            statistics.observe(x, mask)
+        standardised: Tensor = statistics(x).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
+        return standardised * mask[..., None]
 
     def _attend(self, scores: Tensor, node_valid: Tensor) -> Tensor:
         """Softmax of scores [B, N] over the case's lesion nodes, over all its nodes if it has none, 0 if no node."""

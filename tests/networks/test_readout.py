@@ -5,6 +5,7 @@ import torch
 
 from reactkd_auto.networks import GraphInputs, Outputs
 from reactkd_auto.networks.readout import RegionReadout
+from tests.builders import with_opinions
 from tests.networks.samples import make_dataset, make_plan, make_sample
 
 LESIONS = (False, False, True, True, True, False)
@@ -12,7 +13,7 @@ LESIONS = (False, False, True, True, True, False)
 
 def make_readout(lesion_slots=LESIONS) -> RegionReadout:
     torch.manual_seed(0)
-    return RegionReadout(width=8, classes=3, pooled=(True, False), lesion_slots=lesion_slots)
+    return with_opinions(RegionReadout(width=8, classes=3, pooled=(True, False), lesion_slots=lesion_slots)).eval()
 
 
 def make_graph(nodes: int = 6) -> GraphInputs:
@@ -120,9 +121,43 @@ def test_logits_can_be_differentiated_by_node_features():
 def test_no_node_slots_at_all_leaves_gap(batch):
     plan, dataset = make_plan(nodes=False), make_dataset()
     graph = make_sample(plan, dataset, batch=batch).graph(plan, dataset)
-    readout = RegionReadout(width=8, classes=3, pooled=(True, True, True), lesion_slots=())
+    readout = with_opinions(RegionReadout(width=8, classes=3, pooled=(True, True, True), lesion_slots=()))
     maps = [torch.randn(batch, 8, *w.shape[2:]) for w in graph.weights]
     graph = replace(graph, masks=(*graph.masks, graph.masks[-1][..., :2, :2, :2]))
     out = readout(maps, (), graph)
     torch.testing.assert_close(out.logits, out.gap_logits)
     assert out.node_logits.shape == (batch, 0, 3)
+
+
+def test_a_new_readout_is_at_chance():
+    out = RegionReadout(width=8, classes=3, pooled=(True, False), lesion_slots=LESIONS)(make_maps(), (), make_graph())
+    assert (out.logits == 0).all()
+
+
+def test_what_all_cases_share_does_not_hide_what_differs():
+    """A constant added to a feature changes nothing once the statistics know it."""
+    graph, maps = make_graph(), make_maps()
+    readout, other = make_readout().train(), make_readout().train()
+    shifted = [m + 30 for m in maps]
+    for _ in range(3):
+        readout(maps, (), graph)
+        other(shifted, (), graph)
+    a, b = readout.eval()(maps, (), graph), other.eval()(shifted, (), graph)
+    torch.testing.assert_close(a.logits, b.logits, atol=1e-3, rtol=1e-3)
+    assert a.logits.std() > 0.01
+
+
+def test_a_trained_readouts_answer_does_not_depend_on_the_rest_of_the_batch():
+    graph, maps = make_graph(), make_maps()
+    readout = make_readout().train()
+    readout(maps, (), graph)
+    readout.eval()
+    both = readout(maps, (), graph)
+    alone = readout([m[:1] for m in maps], (), GraphInputs(
+        masks=tuple(m[:1] for m in graph.masks),
+        weights=tuple(w[:1] for w in graph.weights),
+        node_valid=graph.node_valid[:1],
+        geometry=graph.geometry[:1],
+        edges=graph.edges[:1],
+    ))  # fmt: skip
+    torch.testing.assert_close(both.logits[:1], alone.logits)

@@ -3,6 +3,7 @@ import torch
 
 from reactkd_auto.errors import UserError
 from reactkd_auto.networks import build_student, build_teachers
+from tests.builders import with_opinions
 from tests.networks.samples import ANISOTROPIC, ISOTROPIC, PLAIN_STEM, make_dataset, make_plan, make_sample
 
 ALL = ("ct", "pet0", "pet1")
@@ -37,7 +38,7 @@ def test_attention_is_handed_over_from_the_teachers():
 def test_the_input_of_a_student_does_not_tell_where_the_base_image_ends():
     plan, dataset = make_plan(), make_dataset()
     for channels in ((), ALL):
-        student, sample = build_student(plan, dataset, channels), make_sample(plan, dataset)
+        student, sample = with_opinions(build_student(plan, dataset, channels)).eval(), make_sample(plan, dataset)
         graph, count = sample.graph(plan, dataset), max(1, len(channels))
         whole = student(sample.image[:, :count], sample.present[:, :count], sample.valid[:, :count], graph)
         sample.valid[:, 0, :8] = False
@@ -47,7 +48,7 @@ def test_the_input_of_a_student_does_not_tell_where_the_base_image_ends():
 
 def test_content_of_an_absent_channel_changes_nothing():
     plan, dataset = make_plan(), make_dataset()
-    student, sample = build_student(plan, dataset, ALL), make_sample(plan, dataset)
+    student, sample = with_opinions(build_student(plan, dataset, ALL)).eval(), make_sample(plan, dataset)
     sample.present[0, 1] = False
     before = run(student, sample, plan, dataset, 3).logits
     sample.image[0, 1] = 1000
@@ -58,7 +59,7 @@ def test_content_of_an_absent_channel_changes_nothing():
 
 def test_a_missing_channel_is_told_from_a_measured_zero():
     plan, dataset = make_plan(), make_dataset()
-    student, sample = build_student(plan, dataset, ALL), make_sample(plan, dataset)
+    student, sample = with_opinions(build_student(plan, dataset, ALL)).eval(), make_sample(plan, dataset)
     sample.image[0, 1] = 0  # the token begins at 0 too: the presence plane must tell them apart
     measured = run(student, sample, plan, dataset, 3).logits
     sample.present[0, 1] = False

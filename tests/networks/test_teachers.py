@@ -5,6 +5,7 @@ import torch
 
 from reactkd_auto.networks import TeacherOutputs, Teachers, build_teachers
 from reactkd_auto.networks.cbam3d import CBAM3D
+from tests.builders import with_opinions
 from tests.networks.samples import (
     ANISOTROPIC,
     ISOTROPIC,
@@ -24,7 +25,7 @@ def run(teachers: Teachers, sample: Sample, plan, dataset) -> TeacherOutputs:
 @pytest.fixture
 def parts():
     plan, dataset = make_plan(), make_dataset()
-    return build_teachers(plan, dataset), make_sample(plan, dataset), plan, dataset
+    return with_opinions(build_teachers(plan, dataset)).eval(), make_sample(plan, dataset), plan, dataset
 
 
 @pytest.mark.parametrize("strides", [ISOTROPIC, ANISOTROPIC, PLAIN_STEM])
