@@ -22,11 +22,11 @@ _DAMAGE = (EOFError, OSError, zlib.error)
 ORTHONORMAL_TOLERANCE = 1e-3
 
 
-def check_header(path: Path) -> tuple[Any, int]:
+def check_header(path: Path) -> Any:
     """Check that a NIfTI header is whole and says one thing about where the image lies.
 
     Returns:
-        nibabel's header, and the byte of the unpacked file at which the voxels begin.
+        nibabel's image, whose voxels are not read yet.
 
     Raises:
         ImageFault: Not NIfTI, not three-dimensional, coloured, empty, neither qform nor sform, a sheared sform, or a
@@ -35,7 +35,7 @@ def check_header(path: Path) -> tuple[Any, int]:
     image = _open(path)
     _check_shape(path, image.header)
     _check_forms(path, image.header)
-    return image.header, int(image.dataobj.offset)
+    return image
 
 
 def check_voxels(path: Path) -> None:

@@ -159,13 +159,12 @@ def _dicom_slabs(files: Sequence[DicomFile]) -> Iterator[NDArray[Any]]:
 
 
 def _nifti_slabs(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
-    header, offset = check_header(path)
-    stored = header.get_data_dtype()
-    slope, intercept = header.get_slope_inter()
+    image = check_header(path)
+    stored, slope, intercept = image.get_data_dtype(), float(image.dataobj.slope), float(image.dataobj.inter)
     wanted = _value_type(stored, slope, intercept)
     step = max(1, _SLAB_BYTES // (shape[1] * shape[2] * stored.itemsize))
     with _opened(path) as file:
-        _read_all(path, file, offset)
+        _read_all(path, file, int(image.dataobj.offset))
         for first in range(0, shape[0], step):
             slices = min(step, shape[0] - first)
             raw = _read_all(path, file, slices * shape[1] * shape[2] * stored.itemsize)
@@ -196,20 +195,18 @@ def _read_all(path: Path, file: IO[bytes], count: int) -> bytes:
     return raw
 
 
-def _value_type(stored: np.dtype[Any], slope: float | None, intercept: float | None) -> np.dtype[Any]:
+def _value_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
     """The stored type; int16 for integers with a whole-numbered slope and intercept, float32 for all else."""
-    if slope is None or (slope == 1 and intercept == 0):
+    if (slope, intercept) == (1, 0):
         return stored.newbyteorder("=")
-    whole = stored.kind in "iu" and float(slope).is_integer() and float(intercept or 0).is_integer()
+    whole = stored.kind in "iu" and slope.is_integer() and intercept.is_integer()
     return np.dtype(np.int16 if whole else np.float32)
 
 
-def _scaled(
-    path: Path, slab: NDArray[Any], slope: float | None, intercept: float | None, wanted: np.dtype[Any]
-) -> NDArray[Any]:
-    if slope is None or (slope == 1 and intercept == 0):
+def _scaled(path: Path, slab: NDArray[Any], slope: float, intercept: float, wanted: np.dtype[Any]) -> NDArray[Any]:
+    if (slope, intercept) == (1, 0):
         return slab.astype(wanted, copy=False)
-    values = slab.astype(np.float64) * slope + (intercept or 0.0)
+    values = slab.astype(np.float64) * slope + intercept
     return _as_int16(path, values) if wanted == np.int16 else values.astype(wanted)
 
 
