@@ -55,7 +55,7 @@ class MappedImage:
     """An image whose voxels lie in a file.
 
     Attributes:
-        array: (z, y, x) as stored, read-only memory map of real-world values (HU); integers where the file has them.
+        array: (z, y, x) as stored, memory map of real-world values (HU), not to be written to; integers where the file has them.
         placement: Where it lies.
         lowest, highest: Of the finite values above ``padding``; both NaN where there are none.
         missing: NaN or infinite voxels.
@@ -93,7 +93,8 @@ def map_image(path: Path, scratch: Path, *, padding: float = -np.inf) -> MappedI
             kind = slab.dtype
             seen.add(slab)
             file.write(np.ascontiguousarray(slab).data)
-    array = np.memmap(scratch, dtype=kind, mode="r", shape=shape)
+    # Copy on write: nothing is ever written, but torch warns of arrays that refuse it.
+    array = np.memmap(scratch, dtype=kind, mode="c", shape=shape)
     return MappedImage(array, placement, seen.lowest, seen.highest, seen.missing)
 
 
