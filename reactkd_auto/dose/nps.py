@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from .geometry import ANGLES, HU_PER_MU
+from .geometry import HU_PER_MU
 from .parameters import RAY_PITCH_MM, VIEWS, DoseCalibration
 
 
@@ -60,8 +60,18 @@ def ram_lak(length: int, pitch: float) -> torch.Tensor:
 
 
 def over_angles(values: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    """(..., ANGLES) values of period π interpolated linearly at directions θ: (..., *θ.shape)."""
-    position = theta * (ANGLES / math.pi)
+    """(..., n) values at n equidistant angles of period π, interpolated linearly at directions θ: (..., *θ.shape)."""
+    nodes = values.shape[-1]
+    position = theta * (nodes / math.pi)
     low = position.floor().long()
     t = (position - low).to(values)
-    return values[..., low % ANGLES] * (1 - t) + values[..., (low + 1) % ANGLES] * t
+    return values[..., low % nodes] * (1 - t) + values[..., (low + 1) % nodes] * t
+
+
+def refine_angles(values: torch.Tensor) -> torch.Tensor:
+    """(..., n) values of period π at eight times as many angles, by their Fourier series.
+
+    Their mean square is kept, which linear interpolation between peaks a few nodes wide would lower by up to 2 %.
+    """
+    nodes = 8 * values.shape[-1]
+    return torch.fft.irfft(torch.fft.rfft(values), n=nodes) * 8

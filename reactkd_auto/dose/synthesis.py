@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .basis import angular_basis, angular_profiles
 from .engine import DoseStep, NoiseEngine
 from .geometry import BINS, HU_PER_MU, Canvas
-from .nps import frequency_grid, isotropic_nps, over_angles, ram_lak
+from .nps import frequency_grid, isotropic_nps, over_angles, ram_lak, refine_angles
 from .parameters import DoseCalibration
 from .random_numbers import standard_normal
 from .rays import RayNoise
@@ -143,7 +143,7 @@ def noise_model(
     rho, theta = frequency_grid(size, spacing[1:])
     pixel_area = spacing[1] * spacing[2]
     amplitude = (isotropic_nps(rho, calibration) / pixel_area).sqrt()
-    filters = amplitude * over_angles(basis.T.double().cpu(), theta)
+    filters = amplitude * over_angles(refine_angles(basis.T.double().cpu()), theta)
     # The real FFT holds one half of the plane: its inner columns stand for two frequencies each.
     weight = torch.full((filters.shape[2],), 2.0, dtype=torch.float64)
     weight[0] = 1
