@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,7 +21,7 @@ FEWEST_POINTS = 3
 
 def structure_names(path: Path, frames: frozenset[str]) -> dict[int, str]:
     """Names of a structure set's regions by their number, without those in another frame of reference."""
-    items = _items(path, "StructureSetROISequence")
+    items = read_header(path).items("StructureSetROISequence")
     here = [r for r in items if not frames or r.text("ReferencedFrameOfReferenceUID") in {"", *frames}]
     return {r.integer("ROINumber"): r.text("ROIName") for r in here}
 
@@ -39,26 +38,22 @@ def contour_masks(path: Path, numbers: set[int], grid: sitk.Image) -> Iterator[t
     Raises:
         ImageFault: Contours off the slices of the grid, outside it, or on no two neighbouring slices; a damaged file.
     """
-    for item in _items(path, "ROIContourSequence"):
+    for item in read_header(path).items("ROIContourSequence"):
         number = item.integer("ReferencedROINumber")
-        contours = [c for c in item.header.get("ContourSequence") or [] if _is_area(c)]
+        contours = [c for c in item.items("ContourSequence") if _is_area(c)]
         if number in numbers and contours:
-            yield number, _fill(path, [_points(path, c) for c in contours], grid)
+            yield number, _fill(path, [_points(c) for c in contours], grid)
 
 
-def _items(path: Path, keyword: str) -> list[DicomFile]:
-    return [DicomFile(path, item) for item in read_header(path).header.get(keyword) or []]
+def _is_area(contour: DicomFile) -> bool:
+    return contour.text("ContourGeometricType").upper() in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
-def _is_area(contour: Any) -> bool:
-    return str(contour.get("ContourGeometricType", "")).upper() in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
-
-
-def _points(path: Path, contour: Any) -> NDArray[np.float64]:
+def _points(contour: DicomFile) -> NDArray[np.float64]:
     try:
-        return np.asarray([float(v) for v in contour.ContourData], dtype=np.float64).reshape(-1, 3)
-    except (AttributeError, TypeError, ValueError):
-        raise ImageFault(path, "a contour without usable points", "x, y, z of each point in mm") from None
+        return np.array([float(v) for v in contour.value("ContourData")]).reshape(-1, 3)
+    except (TypeError, ValueError):
+        raise ImageFault(contour.path, "a contour without usable points", "x, y, z of each point in mm") from None
 
 
 def _fill(path: Path, contours: list[NDArray[np.float64]], grid: sitk.Image) -> NDArray[np.bool_]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydicom.config import disable_value_validation
-
 from reactkd_auto.imageio import ImageFault
 from reactkd_auto.imageio.dicom_files import DicomFile, read_header, walk_dicom
 from reactkd_auto.imageio.dicom_series import VOLUME_CLASSES, describe_refusal
@@ -65,38 +63,48 @@ class Series:
 
 @dataclass(frozen=True)
 class Tree:
-    """All series of a tree, and the folders with files that can't be read: what belongs to them can't be told."""
+    """What lies in a tree.
+
+    Attributes:
+        series: All volumes, structure sets and segmentations.
+        passed_over: What else a patient has (localisers, secondary captures, multi-frame objects …), by PatientID.
+        damaged: A file that can't be read, by folder: whose it is can't be told.
+    """
 
     series: list[Series]
+    passed_over: dict[str, set[str]]
     damaged: dict[Path, ImageFault]
 
 
-@disable_value_validation()  # its warnings quote header values, which may be a patient's
 def scan_tree(root: Path, *, quiet: bool = False) -> Tree:
-    """Look at every DICOM file of a tree, in any nesting; what is neither volume nor structures is passed over.
-
-    Localisers, secondary captures and multi-frame objects are passed over here: a study is full of them.
-    """
+    """Look at every DICOM file of a tree, in any nesting."""
     paths = list(walk_dicom(root))
     found: dict[tuple[str, ...], Series] = {}
-    damaged: dict[Path, ImageFault] = {}
+    tree = Tree([], {}, {})
     for path in track(paths, what="looking through DICOM files", total=len(paths), quiet=quiet):
         try:
             file = read_header(path, _TAGS)
+            kind = _kind(file, tree)
+            key = _key(file, kind or "")
+            if kind and key not in found:
+                found[key] = _describe(file, kind)
         except ImageFault as fault:
-            damaged.setdefault(path.parent, fault)
-            continue
-        if kind := _kind(file):
-            key = _key(file, kind)
-            found.setdefault(key, _describe(file, kind)).files.append(path)
-    return Tree(list(found.values()), damaged)
+            tree.damaged.setdefault(path.parent, fault)
+        else:
+            if kind:
+                found[key].files.append(path)
+    tree.series.extend(found.values())
+    return tree
 
 
-def _kind(file: DicomFile) -> str | None:
+def _kind(file: DicomFile, tree: Tree) -> str | None:
     uid = file.text("SOPClassUID")
     if uid in STRUCTURE_CLASSES:
         return STRUCTURE_CLASSES[uid]
-    return VOLUME_CLASSES[uid] if describe_refusal(file) is None else None  # type: ignore[index]
+    if refusal := describe_refusal(file):
+        tree.passed_over.setdefault(file.text("PatientID"), set()).add(refusal)
+        return None
+    return VOLUME_CLASSES[uid]
 
 
 def _key(file: DicomFile, kind: str) -> tuple[str, ...]:
@@ -106,13 +114,9 @@ def _key(file: DicomFile, kind: str) -> tuple[str, ...]:
 
 
 def _describe(file: DicomFile, kind: str) -> Series:
-    tracers = [
-        str(i.get("Radiopharmaceutical", "")) for i in file.header.get("RadiopharmaceuticalInformationSequence") or []
-    ]
-    number = file.text("SeriesNumber")
-    texts = {file.text("SeriesDescription"), number, *tracers}
-    references = file.header.get("ReferencedFrameOfReferenceSequence") or []
-    frames = {file.text("FrameOfReferenceUID"), *(str(r.get("FrameOfReferenceUID", "")) for r in references)}
+    tracers = [i.text("Radiopharmaceutical") for i in file.items("RadiopharmaceuticalInformationSequence")]
+    references = file.items("ReferencedFrameOfReferenceSequence")
+    frames = {file.text("FrameOfReferenceUID"), *(r.text("FrameOfReferenceUID") for r in references)}
     return Series(
         kind=kind,
         patient=file.text("PatientID"),
@@ -120,16 +124,16 @@ def _describe(file: DicomFile, kind: str) -> Series:
         date=file.text("StudyDate"),
         uid=file.text("SeriesInstanceUID"),
         frames=frozenset(frames - {""}),
-        texts=frozenset(texts),
-        number=number or "without number",
+        texts=frozenset((file.text("SeriesDescription"), file.text("SeriesNumber"), *tracers)),
+        number=file.code("SeriesNumber") or "without number",
         corrected="ATTN" in file.words("CorrectedImage"),
         refers_to=_referred_series(file),
     )
 
 
 def _referred_series(file: DicomFile) -> frozenset[str]:
-    items = list(file.header.get("ReferencedSeriesSequence") or [])
-    for frame in file.header.get("ReferencedFrameOfReferenceSequence") or []:
-        for study in frame.get("RTReferencedStudySequence") or []:
-            items += study.get("RTReferencedSeriesSequence") or []
-    return frozenset(str(i.SeriesInstanceUID) for i in items if "SeriesInstanceUID" in i)
+    items = file.items("ReferencedSeriesSequence")
+    for frame in file.items("ReferencedFrameOfReferenceSequence"):
+        for study in frame.items("RTReferencedStudySequence"):
+            items += study.items("RTReferencedSeriesSequence")
+    return frozenset(i.text("SeriesInstanceUID") for i in items)

@@ -11,10 +11,11 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from pydicom.config import disable_value_validation
 
 from reactkd_auto.dataset_conversion.dicom.grids import check_neighbours, index_axes, to_index
 from reactkd_auto.imageio import ImageFault
-from reactkd_auto.imageio.dicom_files import DicomFile, read_header
+from reactkd_auto.imageio.dicom_files import read_header
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 LARGEST_OFF_VOXEL = 0.1
@@ -32,8 +33,7 @@ def segment_names(path: Path, frames: frozenset[str]) -> dict[int, str]:
         raise ImageFault(path, "a label map segmentation", "a binary or fractional one")
     if frames and file.text("FrameOfReferenceUID") not in {"", *frames}:
         return {}
-    items = [DicomFile(path, item) for item in file.header.get("SegmentSequence") or []]
-    return {s.integer("SegmentNumber"): s.text("SegmentLabel") for s in items}
+    return {s.integer("SegmentNumber"): s.text("SegmentLabel") for s in file.items("SegmentSequence")}
 
 
 def segment_masks(path: Path, numbers: set[int], grid: sitk.Image) -> Iterator[tuple[int, NDArray[np.bool_]]]:
@@ -49,9 +49,10 @@ def segment_masks(path: Path, numbers: set[int], grid: sitk.Image) -> Iterator[t
     """
     read_header(path)
     try:
-        whole = pydicom.dcmread(path)
-        frames = whole.pixel_array.reshape(-1, int(whole.Rows), int(whole.Columns))
-        places = [_place(whole, i) for i in range(len(frames))]
+        with disable_value_validation():
+            whole = pydicom.dcmread(path)
+            frames = whole.pixel_array.reshape(-1, int(whole.Rows), int(whole.Columns))
+            places = [_place(whole, i) for i in range(len(frames))]
     except _DAMAGE as error:
         found = f"a segmentation that is damaged or can't be decoded ({type(error).__name__})"
         raise ImageFault(path, found, "a complete DICOM SEG") from None

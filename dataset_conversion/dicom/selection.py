@@ -42,9 +42,9 @@ def select_sources(row: LabelRow, tree: Tree, choices: Choices) -> CaseSources:
     mine = [s for s in tree.series if s.patient == row.patient and row.study in ("", s.study, s.date)]
     if not mine:
         what = "this patient and study" if row.study else "this patient"
-        raise UserError(f"{row.where}: no DICOM series of {what}, expected a CT.")
+        raise UserError(f"{row.where}: no DICOM series of {what}{_besides(row, tree)}, expected a CT.")
     structures = [s for s in mine if s.kind in ("RTSTRUCT", "SEG")]
-    base = _choose_base(row, mine, structures, choices)
+    base = _choose_base(row, mine, structures, choices, tree)
     channels: dict[int, Series] = {}
     unusable: dict[int, str] = {}
     for index, choice in enumerate(choices.channels, start=1):
@@ -61,12 +61,13 @@ def select_sources(row: LabelRow, tree: Tree, choices: Choices) -> CaseSources:
     return sources
 
 
-def _choose_base(row: LabelRow, mine: list[Series], structures: list[Series], choices: Choices) -> Series:
+def _choose_base(row: LabelRow, mine: list[Series], structures: list[Series], choices: Choices, tree: Tree) -> Series:
     """The CT that the option's pattern fits; of several the one drawn on, then the one that shares the PET's frame."""
     candidates = [s for s in mine if s.kind == "CT" and fits(choices.ct, s.texts)]
     if not candidates:
-        others = ", ".join(sorted({s.kind for s in mine}))
-        raise UserError(f"{row.where}: no CT that fits {choices.ct!r} among its series ({others}), expected one.")
+        kinds = ", ".join(sorted({s.kind for s in mine}))
+        found = f"no CT that fits {choices.ct!r} among its series ({kinds}){_besides(row, tree)}"
+        raise UserError(f"{row.where}: {found}, expected one.")
     drawn_on = {uid for s in structures for uid in s.refers_to}
     pet_frames = {f for s in mine if s.kind == "PT" for f in s.frames}
     candidates = [s for s in candidates if s.uid in drawn_on] or candidates
@@ -93,6 +94,11 @@ def _choose_channel(row: LabelRow, mine: list[Series], base: Series, choice: Cha
             "give a pattern that fits one."
         )
     return here[0] if here else None
+
+
+def _besides(row: LabelRow, tree: Tree) -> str:
+    words = ", ".join(sorted(tree.passed_over.get(row.patient, ())))
+    return f", only {words}" if words else ""
 
 
 def _several(series: Sequence[Series]) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom.config import disable_value_validation
 
 from .dicom_files import DicomFile, dicom_paths, read_header
 from .dicom_geometry import SeriesGrid, series_grid
@@ -39,7 +38,6 @@ def read_dicom(path: Path) -> sitk.Image:
     return read_series(series_paths(path))
 
 
-@disable_value_validation()  # its warnings quote header values, which may be a patient's
 def open_series(paths: Sequence[Path]) -> tuple[str, SeriesGrid]:
     """Modality and grid of the files of one series; no pixel is read yet.
 
@@ -50,7 +48,6 @@ def open_series(paths: Sequence[Path]) -> tuple[str, SeriesGrid]:
     return check_series(files), series_grid(files)
 
 
-@disable_value_validation()
 def read_series(paths: Sequence[Path]) -> sitk.Image:
     """Read the files of one series as a float32 image; slices in order along their normal, axes as stored.
 

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom import uid
 
-from .dicom_files import DicomFile
+from .dicom_files import DicomFile, uid_name
 from .faults import ImageFault
 
 AIR_HU = -1000.0
@@ -36,7 +36,7 @@ def read_pixels(files: Sequence[DicomFile]) -> NDArray[np.float32]:
     Raises:
         ImageFault: A compression that GDCM does not know, or pixels that can't be decoded.
     """
-    rows, columns = int(files[0].header.Rows), int(files[0].header.Columns)
+    rows, columns = files[0].integer("Rows"), files[0].integer("Columns")
     stack = np.empty((len(files), rows, columns), np.float32)
     for target, file in zip(stack, files, strict=True):
         target[:] = _read_slice(file, (rows, columns))
@@ -46,9 +46,9 @@ def read_pixels(files: Sequence[DicomFile]) -> NDArray[np.float32]:
 def fill_padding(stack: NDArray[np.float32], files: Sequence[DicomFile]) -> None:
     """Set a CT's padding (outside the reconstructed circle, below any HU, often −3024) to air, in place."""
     for plane, file in zip(stack, files, strict=True):
-        padding = file.header.get("PixelPaddingValue")
+        padding = file.value("PixelPaddingValue")
         if isinstance(padding, int):
-            value = padding * float(file.header.RescaleSlope) + float(file.header.RescaleIntercept)
+            value = padding * file.numbers("RescaleSlope", 1)[0] + file.numbers("RescaleIntercept", 1)[0]
             if value < AIR_HU:
                 plane[plane == np.float32(value)] = AIR_HU
 
@@ -57,7 +57,7 @@ def _read_slice(file: DicomFile, shape: tuple[int, int]) -> NDArray[np.float32]:
     syntax = file.header.file_meta.TransferSyntaxUID
     if syntax not in READABLE:
         expected = "uncompressed, RLE, JPEG, JPEG-LS or JPEG 2000 pixels; convert the file"
-        raise ImageFault(file.path, f"pixels compressed as {syntax.name}", expected)
+        raise ImageFault(file.path, f"pixels compressed as {uid_name(syntax)}", expected)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file.path))
     reader.SetImageIO("GDCMImageIO")
@@ -65,7 +65,7 @@ def _read_slice(file: DicomFile, shape: tuple[int, int]) -> NDArray[np.float32]:
     try:
         values: NDArray[np.float32] = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError:
-        found = f"pixels ({syntax.name}) that are cut off, damaged or can't be decoded"
+        found = f"pixels ({uid_name(syntax)}) that are cut off, damaged or can't be decoded"
         raise ImageFault(file.path, found, "a complete DICOM slice; copy it again") from None
     if values.size != shape[0] * shape[1]:
         raise ImageFault(file.path, f"pixels of shape {values.shape}", f"{shape[0]} rows and {shape[1]} columns")

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydicom.uid import UID, CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
+from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
-from .dicom_files import DicomFile
+from .dicom_files import DicomFile, uid_name
 from .faults import ImageFault
 
-VOLUME_CLASSES = {CTImageStorage: "CT", PositronEmissionTomographyImageStorage: "PT", MRImageStorage: "MR"}
+VOLUME_CLASSES: dict[str, str] = {
+    CTImageStorage: "CT",
+    PositronEmissionTomographyImageStorage: "PT",
+    MRImageStorage: "MR",
+}
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 HOUNSFIELD_TYPES = ("", "HU", "US")
 """Of RescaleType; `US` is DICOM's word for unspecified (values are then judged by their plausibility)."""
@@ -41,35 +45,35 @@ def check_series(files: Sequence[DicomFile]) -> str:
     where = series_name(files)
     series = {f.text("SeriesInstanceUID") for f in files}
     if len(series) > 1:
-        kinds = ", ".join(sorted({f.text("Modality") or "?" for f in files}))
+        kinds = ", ".join(sorted({f.code("Modality") or "?" for f in files}))
         raise ImageFault(where, f"files of {len(series)} series ({kinds})", "one series a folder")
     for file in files:
         _check_kind(file)
-    classes = {f.header.SOPClassUID for f in files}
+    classes = {f.text("SOPClassUID") for f in files}
     if len(classes) > 1:
         raise ImageFault(where, f"{len(classes)} kinds of image in one series", "one kind a series")
     if len(files) == 1:
         raise ImageFault(where, "a single slice", "the folder of a series of at least two slices")
     _check_same(where, files)
     _check_copies(where, files)
-    modality = VOLUME_CLASSES[files[0].header.SOPClassUID]
+    modality = VOLUME_CLASSES[classes.pop()]
     if modality in ("CT", "PT"):
         for file in files:
             _check_rescaling(file, modality)
     return modality
 
 
-def describe_refusal(header: DicomFile) -> str | None:
+def describe_refusal(file: DicomFile) -> str | None:
     """What makes a file something else than a slice of a volume, in words; None for a slice."""
-    uid = str(header.header.get("SOPClassUID", ""))
+    uid = file.text("SOPClassUID")
     if uid == SECONDARY_CAPTURE or uid.startswith(f"{SECONDARY_CAPTURE}."):
         return "a secondary capture (a picture of a screen or a scanned sheet)"
-    name = UID(uid).name if uid else "an object without a class"
+    name = uid_name(uid)
     if "Enhanced" in name or "Legacy Converted" in name:
         return f"a multi-frame object ({name})"
     if uid not in VOLUME_CLASSES:
-        return f"{name}, which is no volume"
-    if "LOCALIZER" in header.words("ImageType"):
+        return f"no volume but {name}"
+    if "LOCALIZER" in file.words("ImageType"):
         return "a localiser (scout)"
     return None
 
@@ -77,7 +81,7 @@ def describe_refusal(header: DicomFile) -> str | None:
 def _check_kind(file: DicomFile) -> None:
     if found := describe_refusal(file):
         raise ImageFault(file.path, found, "a slice of a CT, PET or MR series, one slice a file")
-    if int(file.header.get("SamplesPerPixel", 1) or 1) != 1 or int(file.header.get("NumberOfFrames", 1) or 1) != 1:
+    if file.integer("SamplesPerPixel", 1) != 1 or file.integer("NumberOfFrames", 1) != 1:
         raise ImageFault(file.path, "colour or several frames in a file", "one grey slice a file")
 
 
@@ -106,5 +110,5 @@ def _check_copies(where: Path, files: Sequence[DicomFile]) -> None:
 def _check_rescaling(file: DicomFile, modality: str) -> None:
     file.numbers("RescaleSlope", 1)
     file.numbers("RescaleIntercept", 1)
-    if modality == "CT" and file.text("RescaleType").upper() not in HOUNSFIELD_TYPES:
-        raise ImageFault(file.path, f"CT values of type {file.text('RescaleType')!r}", "Hounsfield units (HU)")
+    if modality == "CT" and file.code("RescaleType") not in HOUNSFIELD_TYPES:
+        raise ImageFault(file.path, f"CT values of type {file.code('RescaleType')!r}", "Hounsfield units (HU)")

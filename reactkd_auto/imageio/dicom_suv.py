@@ -40,7 +40,7 @@ def suv_factors(files: Sequence[DicomFile]) -> NDArray[np.float64]:
             raise ImageFault(where, f"slices of different {keyword}", EXPECTED)
     if "ATTN" not in first.words("CorrectedImage"):
         raise ImageFault(where, "a PET without attenuation correction", EXPECTED)
-    units = first.text("Units").upper()
+    units = first.code("Units")
     if units == "GML":
         _check_suv_type(where, first)
         return np.ones(len(files))
@@ -57,7 +57,7 @@ def suv_factors(files: Sequence[DicomFile]) -> NDArray[np.float64]:
 
 
 def _check_suv_type(where: Path, file: DicomFile) -> None:
-    kind = file.text("SUVType").upper()
+    kind = file.code("SUVType")
     if kind not in ("", "BW"):
         raise ImageFault(where, f"SUV of type {kind}", "SUV by body weight (BW)")
 
@@ -74,7 +74,7 @@ def _philips(file: DicomFile, element: int) -> float:
 def _factors_of_activity(where: Path, files: Sequence[DicomFile]) -> NDArray[np.float64]:
     weight_g = 1000 * _weight_kg(where, files[0])
     dose = _dose_bq(where, files[0])
-    mode = files[0].text("DecayCorrection").upper()
+    mode = files[0].code("DecayCorrection")
     corrected = "DECY" in files[0].words("CorrectedImage")
     if mode not in ("START", "ADMIN", "NONE"):
         raise ImageFault(where, f"decay correction {mode or 'unknown'}", f"START, ADMIN or NONE: {EXPECTED}")
@@ -129,10 +129,9 @@ def _half_life_s(where: Path, file: DicomFile) -> float:
 
 
 def _injection_number(where: Path, file: DicomFile, keyword: str) -> float:
-    items = file.header.get("RadiopharmaceuticalInformationSequence") or []
+    items = file.items("RadiopharmaceuticalInformationSequence")
     if len(items) != 1:
         raise ImageFault(where, f"{len(items)} radiopharmaceuticals in the header", f"one: {EXPECTED}")
-    item = DicomFile(where, items[0])
-    if not item.text(keyword):
+    if not items[0].text(keyword):
         raise ImageFault(where, f"no {keyword}", EXPECTED)
-    return item.numbers(keyword, 1)[0]
+    return items[0].numbers(keyword, 1)[0]

@@ -89,8 +89,8 @@ def injection_time(file: DicomFile, scanned: datetime, half_life_s: float) -> da
     Raises:
         ImageFault: No injection time, two that contradict each other, or one without a date for a long-lived nuclide.
     """
-    item = file.header.RadiopharmaceuticalInformationSequence[0]
-    dated, time = (str(item.get(f"RadiopharmaceuticalStart{k}") or "").strip() for k in ("DateTime", "Time"))
+    item = file.items("RadiopharmaceuticalInformationSequence")[0]
+    dated, time = (item.text(f"RadiopharmaceuticalStart{kind}") for kind in ("DateTime", "Time"))
     same_day = _combine(file, "RadiopharmaceuticalStartTime", scanned.date(), time) if time else None
     if dated:
         moment = _parse(file, "RadiopharmaceuticalStartDateTime", dated)

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from reactkd_auto.dataset import LabelledCase, read_dataset, read_labels
 from reactkd_auto.dataset_conversion.dicom import command
@@ -366,6 +368,32 @@ def test_a_region_drawn_twice_is_refused(tree: Path, labels: Path) -> None:
     slices = ct_of(PATIENTS[0], 0)
     write_structures(tree / "disc0/A0/RS/rs2.dcm", slices[0], {"GTV": [square(36.0)]}, series="again")
     assert "region GTV also in rs.dcm" in convert(tree, labels).failures["case_0001"]
+
+
+def test_a_patient_with_nothing_but_other_objects_is_told_so(tree: Path, labels: Path) -> None:
+    enhanced = make_series(values(3), patient="MRN-775", SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1")
+    write_series(tree / "enhanced", enhanced)
+    labels.write_text(f"{labels.read_text()}MRN-775,low\n")
+    sentence = convert(tree, labels).failures["case_0005"]
+    assert "no DICOM series of this patient, only a multi-frame object (Enhanced CT Image Storage)" in sentence
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_anywhere_spoils_at_most_its_own_patient(tree: Path, labels: Path, data: st.DataObject) -> None:
+    paths = sorted(p for p in (tree / "disc0/A0").rglob("*.dcm"))
+    path = data.draw(st.sampled_from(paths))
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    at = data.draw(st.integers(0, len(content) - 5))
+    content[at : at + 4] = data.draw(st.binary(min_size=4, max_size=4))
+    path.write_bytes(bytes(content))
+    try:
+        outcome = convert(tree, labels)
+        assert set(outcome.failures) <= {"case_0001"}
+        assert not any(" failed with " in f" {s}" or "SECRET" in s for s in outcome.failures.values())
+    finally:
+        path.write_bytes(whole)
 
 
 @pytest.mark.parametrize(
