@@ -23,19 +23,20 @@ class Splits:
         """Identity of the assignment."""
         return content_hash({"folds": self.folds, "assignment": self.assignment})
 
-    def training_cases(self, fold: int) -> list[str]:
-        """Cases that a student of this fold may learn from."""
-        self._check(fold)
-        return sorted(c for c, f in self.assignment.items() if f != fold)
+    def training_cases(self, *without: int) -> list[str]:
+        """Cases that a model trained without these folds may learn from."""
+        self._check(without)
+        return sorted(c for c, f in self.assignment.items() if f not in without)
 
-    def held_out_cases(self, fold: int) -> list[str]:
-        """Cases that this fold keeps apart."""
-        self._check(fold)
-        return sorted(c for c, f in self.assignment.items() if f == fold)
+    def held_out_cases(self, *folds: int) -> list[str]:
+        """Cases that these folds keep apart."""
+        self._check(folds)
+        return sorted(c for c, f in self.assignment.items() if f in folds)
 
-    def _check(self, fold: int) -> None:
-        if not 0 <= fold < self.folds:
-            raise UserError(f"fold {fold}: expected 0…{self.folds - 1}, or all.")
+    def _check(self, folds: tuple[int, ...]) -> None:
+        for fold in folds:
+            if not 0 <= fold < self.folds:
+                raise UserError(f"fold {fold}: expected 0…{self.folds - 1}, or all.")
 
 
 def read_splits(folder: Path) -> Splits:

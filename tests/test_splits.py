@@ -19,6 +19,12 @@ def test_each_case_is_trained_on_or_held_out_and_never_both():
         assert "u" in training
 
 
+def test_two_folds_can_be_left_out_together():
+    splits = Splits(0, 3, {"a": 0, "b": 1, "c": 2, "u": -1})
+    assert splits.training_cases(0, 2) == ["b", "u"]
+    assert splits.held_out_cases(0, 2) == ["a", "c"]
+
+
 def test_unknown_fold_is_refused():
     with pytest.raises(UserError, match="fold 2: expected 0…1, or all"):
         SPLITS.training_cases(2)

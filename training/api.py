@@ -11,7 +11,7 @@ from reactkd_auto.workspace import open_workspace
 
 if TYPE_CHECKING:
     from reactkd_auto.model_folder import ModelFolder
-    from reactkd_auto.training.run import Run
+    from reactkd_auto.training.run import Run, TeacherMode
     from reactkd_auto.training.stop import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def train(
     iterations: int | None = None,
     restart: bool = False,
     quiet: bool = False,
-    teachers: Literal["in_sample"] = "in_sample",
+    teachers: TeacherMode = "in_sample",
 ) -> ModelFolder:
     """Train the teachers and the student of a fold, or of all; what is done already is not done again.
 
@@ -46,7 +46,9 @@ def train(
         iterations: An epoch; None: as planned.
         restart: Forget what was trained for this fold with this preset, and begin anew.
         quiet: No progress bars.
-        teachers: ``in_sample``: the teachers of a fold saw every case that its student learns from.
+        teachers: ``in_sample``: the teachers of a fold saw every case that its student learns from; ``cross_fitted``:
+            the logits that the student learns come from teachers that never saw the case. That takes a teacher for
+            every pair of folds, shared by both folds' students.
 
     Returns:
         The model folder.
@@ -67,6 +69,7 @@ def train(
         dataset=dataset,
         plan=plan,
         preset=read_preset(preset),
+        teachers=teachers,
         device=device,
         seed=seed,
         epochs=epochs,

@@ -46,6 +46,10 @@ class Views:
     edges: Tensor
     label: Tensor
 
+    def rows(self, place: Tensor) -> Views:
+        """Some samples of the batch."""
+        return Views(**{name: value[place] for name, value in vars(self).items()})
+
 
 def apply(batch: Batch, params: AugmentationParams, *, plan: Plan, dataset: Dataset) -> Views:
     """Augment a batch of stored arrays (patch + 2 × context) to the patch size.

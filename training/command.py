@@ -36,8 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--teachers",
         default="in_sample",
-        choices=("in_sample",),
-        help="whose answers the student learns: of teachers that saw the same training cases",
+        choices=("in_sample", "cross_fitted"),
+        help="whose answers the student learns: of teachers that saw the same training cases, or of such that saw "
+        "other ones (one for each pair of folds: five times the teachers for one fold of five, three times for all)",
     )
     parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")

@@ -43,13 +43,14 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
 def forget(run: Run, fold: int) -> None:
     """Remove what was trained for this fold with this preset (a lock file stays)."""
     _empty(run.model.fold(fold))
-    teachers = run.teachers_folder(fold)
-    with locked(teachers):
-        if run.preset.distil:
-            _empty(teachers)
-        else:
-            _empty(teachers / "localiser")
-            (teachers / LOCALISER).unlink(missing_ok=True)
+    for without in run.teacher_sets(fold):
+        teachers = run.teachers_folder(*without)
+        with locked(teachers):
+            if run.preset.distil:
+                _empty(teachers)
+            else:
+                _empty(teachers / "localiser")
+                (teachers / LOCALISER).unlink(missing_ok=True)
 
 
 def _empty(folder: Path) -> None:

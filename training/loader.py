@@ -93,17 +93,18 @@ def stream(
 
 
 def case_feed(folder: Path, cases: list[CaseProperties], plan: Plan, dataset: Dataset, *, balanced: bool) -> Feed:
-    """Whole preprocessed cases as `Batch` fields."""
+    """Whole preprocessed cases as `Batch` fields, and the cases' ``names``."""
 
     def load(chosen: list[CaseProperties], moment: Moment) -> Arrays:
-        return vars(collate([read_case(folder, c) for c in chosen], plan, dataset))
+        batch = collate([read_case(folder, c) for c in chosen], plan, dataset)
+        return {"names": [c.case for c in chosen], **vars(batch)}
 
     return Feed(tuple(cases), plan.batch_size, balanced, load)
 
 
 def to_batch(arrays: Arrays, device: torch.device) -> Batch:
     """A `Batch` on the device."""
-    return Batch(**arrays).to(device)
+    return Batch(**{name: value for name, value in arrays.items() if name != "names"}).to(device)
 
 
 def _workers() -> int:

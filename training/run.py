@@ -20,7 +20,8 @@ from reactkd_auto.training.preset import Preset
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import Workspace
 
-TeacherMode = Literal["in_sample"]
+TeacherMode = Literal["in_sample", "cross_fitted"]
+FEWEST_FOLDS_TO_CROSS_FIT = 3
 TEACHER_CONFIG = "auto"
 TEACHER_RECIPE = ("classification", "dose_consistency", "modality_dropout", "modality_dropout_warmup")
 """What of a preset the teachers depend on; presets that agree in it share teachers."""
@@ -34,6 +35,7 @@ class Run:
         preprocessed: ``preprocessed/Dataset001_NAME``.
         results: ``results/Dataset001_NAME/PLAN``.
         plan, dataset, splits, preset: Documents.
+        teachers: Whether a student learns from teachers that saw its training cases, or from such that did not.
         cases: Properties of all preprocessed cases, by name.
         device, seed: As chosen.
         epochs, iterations: The user's, or None for the plan's.
@@ -46,6 +48,7 @@ class Run:
     dataset: Dataset
     splits: Splits
     preset: Preset
+    teachers: TeacherMode
     cases: dict[str, CaseProperties]
     device: torch.device
     seed: int
@@ -61,19 +64,34 @@ class Run:
     @property
     def model(self) -> ModelFolder:
         """The model folder that this run fills."""
-        return ModelFolder(self.results / f"{self.preset.name}_seed{self.seed}")
+        mode = "_cross_fitted" if self.cross_fitted else ""
+        return ModelFolder(self.results / f"{self.preset.name}{mode}_seed{self.seed}")
 
-    def teachers_folder(self, fold: int) -> Path:
-        """Teachers that never saw this fold, shared by all presets."""
-        return self.results / "teachers" / f"{TEACHER_CONFIG}_seed{self.seed}" / f"without_{fold}"
+    @property
+    def cross_fitted(self) -> bool:
+        """Whether students learn from teachers that never saw the case."""
+        return self.preset.distil and self.teachers == "cross_fitted"
 
-    def training_cases(self, fold: int) -> list[CaseProperties]:
+    def teacher_sets(self, fold: int) -> list[tuple[int, ...]]:
+        """Folds that each teacher of a fold's student leaves out, rising; first the one that leaves out no other.
+
+        Cross-fitted: a teacher without {f, g} serves student f on cases of fold g, and student g on those of fold f.
+        """
+        others = [g for g in range(self.plan.folds) if g != fold] if self.cross_fitted else []
+        return [(fold,), *((min(fold, g), max(fold, g)) for g in others)]
+
+    def teachers_folder(self, *without: int) -> Path:
+        """Teachers that never saw these folds, shared by all presets and by the students of these folds."""
+        name = "without_" + "_".join(map(str, without))
+        return self.results / "teachers" / f"{TEACHER_CONFIG}_seed{self.seed}" / name
+
+    def training_cases(self, *without: int) -> list[CaseProperties]:
         """Cases of all other folds."""
-        return [self.cases[c] for c in self.splits.training_cases(fold)]
+        return [self.cases[c] for c in self.splits.training_cases(*without)]
 
-    def held_out_cases(self, fold: int) -> list[CaseProperties]:
-        """Cases that this fold keeps apart, graded or not."""
-        return [self.cases[c] for c in self.splits.held_out_cases(fold)]
+    def held_out_cases(self, *folds: int) -> list[CaseProperties]:
+        """Cases that these folds keep apart, graded or not."""
+        return [self.cases[c] for c in self.splits.held_out_cases(*folds)]
 
     def schedule(self, stage: Literal["teachers", "student"]) -> Schedule:
         """Planned length, or the user's."""
@@ -104,6 +122,7 @@ def open_run(
     dataset: str | None,
     plan: str,
     preset: Preset,
+    teachers: TeacherMode,
     device: str,
     seed: int,
     epochs: int | None,
@@ -130,6 +149,11 @@ def open_run(
     if splits.hash != document.splits_hash:
         raise UserError(f"{preprocessed / 'splits.json'}: not the folds of {path.name}, expected those; plan again.")
     preset.channels(data)
+    if teachers == "cross_fitted" and document.folds < FEWEST_FOLDS_TO_CROSS_FIT:
+        raise UserError(
+            f"--teachers cross_fitted: found {document.folds} folds, expected at least {FEWEST_FOLDS_TO_CROSS_FIT}, so "
+            "that a teacher that leaves out two has some to learn from; plan with more folds, or use in_sample."
+        )
     return Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),
@@ -137,6 +161,7 @@ def open_run(
         dataset=data,
         splits=splits,
         preset=preset,
+        teachers=teachers,
         cases=_read_cases(cases_folder(preprocessed, document.name), splits),
         device=choose_device(device),
         seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+MOST_FOLDS = 1000
 STREAMS = {"sampling": 0, "augmentation": 1, "network": 2, "localiser": 3}
 
 
@@ -19,7 +21,7 @@ class Moment:
 
     Attributes:
         seed: Of the run.
-        stage: A number for each stage and fold, so that no two share their random numbers.
+        stage: A number for each stage and set of folds, so that no two share their random numbers.
         epoch: From 0.
         iteration: Within the epoch, from 0.
         progress: Share of the stage that is done, 0…1.
@@ -49,7 +51,13 @@ class Moment:
         return torch.Generator().manual_seed(self.torch_seed(stream))
 
 
-def stage_number(stage: str, fold: int) -> int:
-    """A number for each (stage, fold); the same for every preset, so that their students see the same samples."""
+def stage_number(stage: str, without: Sequence[int]) -> int:
+    """A number for each stage and set of folds left out; presets share it, so that their students see the same samples.
+
+    Args:
+        stage: ``teachers``, ``student`` or ``localiser``.
+        without: Folds, rising.
+    """
     stages = ("teachers", "student", "localiser")
-    return fold * len(stages) + stages.index(stage)
+    folds = sum((fold + bool(place)) * MOST_FOLDS**place for place, fold in enumerate(without))
+    return folds * len(stages) + stages.index(stage)

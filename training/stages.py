@@ -23,6 +23,7 @@ from reactkd_auto.training.run import Run
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import stage_number
 from reactkd_auto.training.stop import StopRequest
+from reactkd_auto.training.tutors import load_tutors
 from reactkd_auto.training.watch import watch_every, watched_cases
 
 logger = logging.getLogger(__name__)
@@ -37,25 +38,25 @@ def run_stages(run: Run, fold: int, stop: StopRequest) -> None:
 
 
 def train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
-    """Localiser and, where the preset distils, the dual teachers of a fold."""
-    folder = run.teachers_folder(fold)
-    with locked(folder):
-        if run.plan.localiser.enabled:
-            _train_localiser(run, fold, stop)
-        if run.preset.distil:
-            _train_teachers(run, fold, stop)
+    """Localiser and, where the preset distils, the dual teachers of a fold; cross-fitted: of its pairs too."""
+    for without in run.teacher_sets(fold):
+        with locked(run.teachers_folder(*without)):
+            if run.plan.localiser.enabled and without == (fold,):
+                _train_localiser(run, fold, stop)
+            if run.preset.distil:
+                _train_teachers(run, without, stop)
 
 
 def train_student(run: Run, fold: int, stop: StopRequest) -> None:
     """The student of a fold; its weights are written last, so that they mean a finished fold."""
     folder = run.model.fold(fold)
     begin(folder, run.settings("student"))
-    teachers = teachers_stage.load_teachers(run, fold) if run.preset.distil else None
-    task = student_stage.new_task(run, fold, teachers, watched_cases(run.held_out_cases(fold)))
+    tutors = load_tutors(run, fold) if run.preset.distil else None
+    task = student_stage.new_task(run, fold, tutors, watched_cases(run.held_out_cases(fold)))
     tell_size(folder, "student", task.module.student, run)
     cases = [c for c in run.training_cases(fold) if run.preset.distil or c.label is not None]
     feed = case_feed(run.case_folder, cases, run.plan, run.dataset, balanced=_balanced(run))
-    average = _train(run, fold, "student", task, feed, schedule=run.schedule("student"), folder=folder, stop=stop)
+    average = _train(run, (fold,), "student", task, feed, schedule=run.schedule("student"), folder=folder, stop=stop)
     assert isinstance(average, student_stage.Pupil)
     localiser = run.teachers_folder(fold) / localiser_stage.WEIGHTS
     if run.plan.localiser.enabled and localiser.exists():
@@ -71,21 +72,21 @@ RUNNERS: dict[str, Callable[[Run, int, StopRequest], None]] = {
 """The plan's stages that belong to training."""
 
 
-def _train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
-    folder = run.teachers_folder(fold)
+def _train_teachers(run: Run, without: tuple[int, ...], stop: StopRequest) -> None:
+    folder, name = run.teachers_folder(*without), _name(without)
     begin(folder, run.settings("teachers"))
     if (folder / teachers_stage.WEIGHTS).exists():
-        logger.info("fold %d: its teachers are trained already (%s).", fold, folder)
+        logger.info("%s: its teachers are trained already (%s).", name, folder)
         return
     if not run.plan.structure_function_teacher:
-        logger.info("fold %d: no privileged channel, the structure-function teacher is off.", fold)
+        logger.info("%s: no privileged channel, the structure-function teacher is off.", name)
     if not run.plan.dose.enabled:
-        logger.info("fold %d: dose degradation is off, the CT teacher sees full dose only.", fold)
-    task = teachers_stage.new_task(run, fold, watched_cases(run.held_out_cases(fold)))
+        logger.info("%s: dose degradation is off, the CT teacher sees full dose only.", name)
+    task = teachers_stage.new_task(run, without, watched_cases(run.held_out_cases(*without)))
     tell_size(folder, "teachers", task.module, run)
-    graded = [c for c in run.training_cases(fold) if c.label is not None]
+    graded = [c for c in run.training_cases(*without) if c.label is not None]
     feed = case_feed(run.case_folder, graded, run.plan, run.dataset, balanced=_balanced(run))
-    average = _train(run, fold, "teachers", task, feed, schedule=run.schedule("teachers"), folder=folder, stop=stop)
+    average = _train(run, without, "teachers", task, feed, schedule=run.schedule("teachers"), folder=folder, stop=stop)
     save_weights(folder / teachers_stage.WEIGHTS, average)
 
 
@@ -106,21 +107,29 @@ def _train_localiser(run: Run, fold: int, stop: StopRequest) -> None:
     task = localiser_stage.new_task(run, run.held_out_cases(fold))
     tell_size(folder, "localiser", task.module, run)
     feed = localiser_stage.localiser_feed(run.case_folder, cases, run.plan, run.dataset)
-    average = _train(run, fold, "localiser", task, feed, schedule=schedule, folder=folder, stop=stop)
+    average = _train(run, (fold,), "localiser", task, feed, schedule=schedule, folder=folder, stop=stop)
     save_weights(weights, average)
 
 
 def _train(
-    run: Run, fold: int, stage: str, task: Task[Any], feed: Feed, *, schedule: Schedule, folder: Path, stop: StopRequest
+    run: Run,
+    without: tuple[int, ...],
+    stage: str,
+    task: Task[Any],
+    feed: Feed,
+    *,
+    schedule: Schedule,
+    folder: Path,
+    stop: StopRequest,
 ) -> nn.Module:
     """Run the loop on a stage; returns the module with its EMA weights."""
-    number = stage_number(stage, fold)
+    number = stage_number(stage, without)
     job = Job(
         task=task,
         schedule=schedule,
         batches=lambda first: stream(feed, schedule, seed=run.seed, stage=number, first=first, device=run.device),
         folder=folder,
-        title=f"fold {fold}, {stage}" + (f" ({run.preset.name})" if stage == "student" else ""),
+        title=f"{_name(without)}, {stage}" + (f" ({run.preset.name})" if stage == "student" else ""),
         seed=run.seed,
         stage=number,
         settings=read_json(folder / "settings.json"),
@@ -129,6 +138,10 @@ def _train(
         quiet=run.quiet,
     )
     return train_stage(job, stop)
+
+
+def _name(without: tuple[int, ...]) -> str:
+    return f"fold{'s' * (len(without) > 1)} {' and '.join(map(str, without))}"
 
 
 def _balanced(run: Run) -> bool:

@@ -14,7 +14,6 @@ from reactkd_auto.networks import (
     GraphInputs,
     Outputs,
     Student,
-    Teachers,
     build_student,
     student_channels,
 )
@@ -29,6 +28,7 @@ from reactkd_auto.training.modality_dropout import hide_channels, hiding_probabi
 from reactkd_auto.training.preset import Preset
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.seeding import Moment
+from reactkd_auto.training.tutors import Tutors
 from reactkd_auto.training.views import held_out_batches, training_views
 from reactkd_auto.training.watch import auc
 
@@ -54,7 +54,7 @@ class StudentTask:
     def __init__(
         self,
         pupil: Pupil,
-        teachers: Teachers | None,
+        tutors: Tutors | None,
         *,
         plan: Plan,
         dataset: Dataset,
@@ -64,7 +64,7 @@ class StudentTask:
         watched: Sequence[CaseProperties],
         device: torch.device,
     ) -> None:
-        self.module, self.teachers = pupil, teachers
+        self.module, self.tutors = pupil, tutors
         self.plan, self.dataset, self.preset = plan, dataset, preset
         self.label_loss, self.case_folder, self.watched, self.device = label_loss, case_folder, watched, device
         self.channels = preset.channels(dataset)
@@ -79,10 +79,9 @@ class StudentTask:
         )
         answer = self._student(views, graph, moment, generator)
         losses = {"labels": self.label_loss(answer.logits, views.label)}
-        if self.teachers is None:
+        if self.tutors is None:
             return {"loss": losses["labels"], **losses}
-        with torch.no_grad():
-            taught = self.teachers(views.image, views.doses, views.present, views.valid, graph).fused
+        taught = self.tutors.answer(views, graph, arrays["names"])
         losses["logits"] = logits_kl(answer.logits, taught.logits, temperature=self.preset.temperature)
         losses |= self._graph_losses(answer, taught)
         preset = self.preset
@@ -140,12 +139,12 @@ class StudentTask:
         }
 
 
-def new_task(run: Run, fold: int, teachers: Teachers | None, watched: Sequence[CaseProperties]) -> StudentTask:
+def new_task(run: Run, fold: int, tutors: Tutors | None, watched: Sequence[CaseProperties]) -> StudentTask:
     """A fresh student for a fold, with the teachers' attention handed over."""
     student = new_student(run)
     projection = None
-    if teachers is not None:
-        student.cbam.load_state_dict(teachers.cbam.state_dict())
+    if tutors is not None:
+        student.cbam.load_state_dict(tutors.own.cbam.state_dict())
         student.cbam.requires_grad_(run.preset.cbam == "fine_tune")
         if run.plan.graph.enabled:
             width = run.plan.network.embedding_width * len(run.plan.network.pooled_stages)
@@ -154,7 +153,7 @@ def new_task(run: Run, fold: int, teachers: Teachers | None, watched: Sequence[C
                 projection = NodeProjection(width, width).to(run.device)
     return StudentTask(
         Pupil(student, projection),
-        teachers,
+        tutors,
         plan=run.plan,
         dataset=run.dataset,
         preset=run.preset,

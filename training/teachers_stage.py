@@ -103,25 +103,25 @@ def dose_branch(teachers: Teachers, base_dose: Tensor, graph: GraphInputs) -> Ou
     return outputs
 
 
-def new_task(run: Run, fold: int, watched: Sequence[CaseProperties]) -> TeacherTask:
-    """Fresh teachers for a fold."""
+def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]) -> TeacherTask:
+    """Fresh teachers that leave out these folds."""
     teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=True).to(run.device)
     return TeacherTask(
         teachers,
         plan=run.plan,
         dataset=run.dataset,
         preset=run.preset,
-        label_loss=label_loss(run.preset, run.plan, run.dataset, run.training_cases(fold), run.device),
+        label_loss=label_loss(run.preset, run.plan, run.dataset, run.training_cases(*without), run.device),
         case_folder=run.case_folder,
         watched=watched,
         device=run.device,
     )
 
 
-def load_teachers(run: Run, fold: int) -> Teachers:
-    """The finished teachers of a fold: EMA weights, in evaluation mode, without gradients."""
+def load_teachers(run: Run, *without: int) -> Teachers:
+    """The finished teachers that left out these folds: EMA weights, in evaluation mode, without gradients."""
     teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=True)
-    load_weights(run.teachers_folder(fold) / WEIGHTS, teachers)
+    load_weights(run.teachers_folder(*without) / WEIGHTS, teachers)
     return teachers.to(run.device).eval().requires_grad_(False)
 
 

@@ -26,6 +26,11 @@ class GraphInputs:
     geometry: Tensor
     edges: Tensor
 
+    def rows(self, place: Tensor) -> GraphInputs:
+        """Some samples of the batch."""
+        masks, weights = (tuple(t[place] for t in stage) for stage in (self.masks, self.weights))
+        return GraphInputs(masks, weights, self.node_valid[place], self.geometry[place], self.edges[place])
+
     def flipped(self, axes: tuple[int, ...]) -> GraphInputs:
         """The same regions with the spatial ``axes`` (0 z, 1 y, 2 x) mirrored; node slots keep their meaning."""
         dims = [a + 2 for a in axes]

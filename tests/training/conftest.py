@@ -177,14 +177,16 @@ def written_cohorts(tmp_path_factory) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_cohort(make_case, tmp_path, written_cohorts) -> Callable[..., Cohort]:
-    """8 graded cases (2 folds) and 2 ungraded ones; the last graded and the last ungraded lack the tracers."""
+    """8 graded cases and 2 ungraded ones; the last graded and the last ungraded lack the tracers."""
 
-    def make(*, tracers: int = 1, base: str = "ct", localiser: bool = False, workspace: Path | None = None) -> Cohort:
+    def make(
+        *, tracers: int = 1, base: str = "ct", localiser: bool = False, folds: int = 2, workspace: Path | None = None
+    ):
         dataset = tiny_dataset(tracers=tracers, base=base)
-        splits = Splits(0, 2, {f"case_{i:02d}": i % 2 for i in range(8)} | {"case_08": -1, "case_09": -1})
-        plan = replace(tiny_plan(dataset), splits_hash=splits.hash)
+        splits = Splits(0, folds, {f"case_{i:02d}": i % folds for i in range(8)} | {"case_08": -1, "case_09": -1})
+        plan = replace(tiny_plan(dataset), folds=folds, splits_hash=splits.hash)
         plan = replace(plan, localiser=replace(plan.localiser, enabled=localiser))
-        kept = written_cohorts(tracers, base, localiser)
+        kept = written_cohorts(tracers, base, localiser, folds)
         if not kept.exists():
             for i in range(10):
                 label = i // 2 % 2 if i < 8 else None

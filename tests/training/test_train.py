@@ -158,6 +158,25 @@ def test_all_folds_are_pooled_and_teachers_are_shared_between_presets(make_cohor
     assert model.path / "cross_validation" / "teacher" in evaluated
 
 
+def test_cross_fitted_teachers_leave_out_pairs_of_folds_and_serve_both_folds_students(make_cohort):
+    cohort = make_cohort(folds=3)
+    run(cohort, 0, teachers="cross_fitted")
+    teachers = cohort.results / "teachers" / "auto_seed0"
+    assert sorted(p.name for p in teachers.iterdir()) == ["without_0", "without_0_1", "without_0_2"]
+    before = (teachers / "without_0_1" / "teachers.safetensors").stat().st_mtime_ns
+    model = run(cohort, 1, teachers="cross_fitted")
+    assert sorted(p.name for p in teachers.iterdir())[2:] == ["without_0_2", "without_1", "without_1_2"]
+    assert (teachers / "without_0_1" / "teachers.safetensors").stat().st_mtime_ns == before
+    assert model.path.name == "auto_cross_fitted_seed0"
+    in_sample = run(cohort, 0)
+    assert not same_weights(model.student_weights(0), in_sample.student_weights(0))
+
+
+def test_cross_fitting_two_folds_is_refused(make_cohort):
+    with pytest.raises(UserError, match="found 2 folds, expected at least 3"):
+        run(make_cohort(), teachers="cross_fitted")
+
+
 def test_other_lengths_are_refused_for_a_begun_fold_and_for_shared_teachers(make_cohort):
     cohort = make_cohort()
     model = run(cohort)

@@ -1,0 +1,61 @@
+"""Which teacher answers for which case."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from reactkd_auto.networks import GraphInputs, Outputs
+from reactkd_auto.training.augment import Views
+from reactkd_auto.training.tutors import Tutors
+
+FOLDS = {"a": 1, "b": 2, "c": 1, "u": -1}
+
+
+class Sayer(nn.Module):
+    """A teacher whose every answer is its own number times the sample's first voxel."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.number = nn.Parameter(torch.tensor(number))
+
+    def forward(self, image, base_dose, present, valid, graph):
+        value = self.number * image[:, 0, 0, 0, :1]
+        nodes = (value * graph.geometry[:, :, 0])[:, :, None]
+        return SimpleNamespace(
+            fused=Outputs(value, value, nodes, nodes, nodes[:, :, 0], graph.node_valid, ()),
+        )
+
+
+@pytest.fixture
+def batch():
+    """Four samples, told apart by their voxels, and by the geometry of their two nodes."""
+    size = torch.arange(1.0, 5.0)
+    image = size.view(4, 1, 1, 1, 1).expand(4, 1, 2, 2, 2)
+    flags = torch.ones(4, 1, dtype=torch.bool)
+    node_valid = torch.ones(4, 2, dtype=torch.bool)
+    geometry = size.view(4, 1, 1).expand(4, 2, 6)
+    edges = torch.zeros(4, 2, 2)
+    nodes = torch.zeros(4, 3, 2, 2, 2, dtype=torch.uint8)
+    views = Views(image, image, image > 0, flags, nodes, node_valid, geometry, edges, torch.zeros(4, dtype=torch.int64))
+    return views, GraphInputs((image,), (image,), node_valid, geometry, edges)
+
+
+def test_logits_come_from_teachers_that_never_saw_the_case_and_features_from_one_space(batch):
+    tutors = Tutors(Sayer(1.0), {1: Sayer(10.0), 2: Sayer(100.0)}, FOLDS)
+    answer = tutors.answer(*batch, ["a", "b", "c", "u"])
+    torch.testing.assert_close(answer.logits[:, 0], torch.tensor([10.0, 200.0, 30.0, 4.0]))
+    torch.testing.assert_close(answer.node_logits[:, 0, 0], torch.tensor([10.0, 400.0, 90.0, 16.0]))
+    torch.testing.assert_close(answer.node_features[:, 0, 0], torch.tensor([1.0, 4.0, 9.0, 16.0]))
+
+
+def test_an_in_sample_teacher_answers_alone(batch):
+    answer = Tutors(Sayer(2.0), {}, FOLDS).answer(*batch, ["a", "b", "c", "u"])
+    torch.testing.assert_close(answer.logits[:, 0], torch.tensor([2.0, 4.0, 6.0, 8.0]))
+
+
+def test_teachers_get_no_gradient(batch):
+    answer = Tutors(Sayer(1.0), {1: Sayer(2.0)}, FOLDS).answer(*batch, ["a", "b", "c", "u"])
+    assert not answer.logits.requires_grad
+    assert not answer.node_features.requires_grad
