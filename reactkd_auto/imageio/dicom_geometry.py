@@ -40,7 +40,8 @@ class SeriesGrid:
 def series_grid(files: Sequence[DicomFile]) -> SeriesGrid:
     """Sort slices by position along their normal and check that they make one rectangular, regular grid.
 
-    Slices may lie off the regular grid by a tenth of a step and off the common axis by a quarter of a pixel (rounding).
+    Slices may lie off the regular grid by a tenth of a step and off the common axis by a quarter of a pixel: scanners
+    round. (ITK's mark of non-uniform sampling bears no rounding; a published PET whose steps are 3.19…3.29 mm has it.)
     Slices missing at an end can't be noticed: no header says reliably how many there were.
 
     Raises:

@@ -286,6 +286,24 @@ def test_among_several_cts_the_one_drawn_on_or_chosen_is_the_base(tmp_path: Path
     np.testing.assert_array_equal(base(), values(1))
 
 
+@pytest.mark.parametrize("refers", [True, False])
+def test_structures_drawn_on_the_ct_go_before_those_of_its_frame(tree: Path, labels: Path, refers: bool) -> None:
+    """Where those on the CT say so; else a second set of the same region is one too many."""
+    ct, pet = ct_of(PATIENTS[0]), pet_of(PATIENTS[0])
+    drawn = {"GTV": [square(33.0), square(36.0)]}
+    write_structures(tree / "disc0/A0/RS/rs.dcm", ct[0], drawn, refers=refers)
+    write_structures(tree / "disc0/A0/RS/on_pet.dcm", pet[0], {"GTV": [square(33.0)]}, series="on PET")
+    failures = convert(tree, labels).failures
+    assert failures == {} if refers else "region GTV also in" in failures["case_0001"]
+
+
+def test_structures_that_name_no_series_are_taken_by_their_frame(tree: Path, labels: Path) -> None:
+    drawn = {"GTV": [square(33.0), square(36.0)]}
+    write_structures(tree / "disc0/A0/RS/rs.dcm", ct_of(PATIENTS[0])[0], drawn, refers=False)
+    folder = convert(tree, labels).folder
+    assert (folder / "regionsTr/case_0001.nii.gz").exists()
+
+
 @pytest.mark.parametrize(("pattern", "seed"), [("*PORTAL*", 2), ("ct low*", 1)])
 def test_a_pattern_chooses_the_ct(tmp_path: Path, pattern: str, seed: int) -> None:
     for number, series in enumerate(("CT low dose", "CT portal"), start=1):

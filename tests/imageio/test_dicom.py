@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import HTJ2KLossless, RLELossless, RTStructureSetStorage, SecondaryCaptureImageStorage
 from scipy.spatial.transform import Rotation
@@ -97,11 +98,30 @@ def test_padding_below_any_hounsfield_unit_becomes_air_and_other_padding_stays(t
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(folder)), hounsfield(2))
 
 
-def test_run_length_compression_is_read(tmp_path: Path) -> None:
-    slices = make_series(hounsfield())
+def compress(slices: list[FileDataset], how: str, folder: Path) -> list[FileDataset]:
+    """Run-length by pydicom; JPEG by ITK, whose compressed pixels are taken over."""
+    folder.mkdir()
     for made in slices:
-        made.compress(RLELossless, generate_instance_uid=False)
-    folder = write_series(tmp_path, slices)
+        if how == "RLE":
+            made.compress(RLELossless, generate_instance_uid=False)
+            continue
+        writer = sitk.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetUseCompression(True)
+        writer.SetCompressor(how)
+        writer.SetFileName(str(folder / "slice.dcm"))
+        writer.Execute(sitk.GetImageFromArray(made.pixel_array[None]))
+        written = dcmread(folder / "slice.dcm")
+        made.PixelData, made.file_meta.TransferSyntaxUID = written.PixelData, written.file_meta.TransferSyntaxUID
+        made["PixelData"].is_undefined_length = True
+    return slices
+
+
+@pytest.mark.parametrize("how", ["RLE", "JPEG", "JPEG2000"])
+def test_compressed_slices_are_read(tmp_path: Path, how: str) -> None:
+    slices = compress(make_series(hounsfield()), how, tmp_path / "scratch")
+    assert all(s.file_meta.TransferSyntaxUID.is_compressed for s in slices)
+    folder = write_series(tmp_path / "ct", slices)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(folder)), hounsfield())
 
 
@@ -251,12 +271,11 @@ def test_a_cut_off_slice_is_refused_by_name(tmp_path: Path, kept: float) -> None
     refused(folder, "002.dcm")
 
 
+@pytest.mark.parametrize("how", ["RLE", "JPEG", "JPEG2000"])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
-def test_a_cut_off_compressed_slice_is_refused_by_name(tmp_path: Path, kept: float) -> None:
-    slices = make_series(hounsfield(4, (64, 64)))
-    for made in slices:
-        made.compress(RLELossless, generate_instance_uid=False)
-    folder = write_series(tmp_path, slices)
+def test_a_cut_off_compressed_slice_is_refused_by_name(tmp_path: Path, how: str, kept: float) -> None:
+    slices = compress(make_series(hounsfield(4, (64, 64))), how, tmp_path / "scratch")
+    folder = write_series(tmp_path / "ct", slices)
     data = (folder / "002.dcm").read_bytes()
     (folder / "002.dcm").write_bytes(data[: int(kept * len(data))])
     refused(folder, "002.dcm")
