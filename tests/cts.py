@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-SPACING = (2.5, 2.5, 4.0)
+SPACING = (1.7, 1.7, 4.0)
 """(x, y, z) mm: too coarse for a calibration, which keeps the tests fast."""
 
 
-def trunk(slices: int = 5, size: int = 96, *, pixel: float = SPACING[0], noise: float = 12.0) -> np.ndarray:
+def trunk(slices: int = 5, size: int = 128, *, pixel: float = SPACING[0], noise: float = 12.0) -> np.ndarray:
     """(slices, size, size) int16 HU."""
     mm = (np.arange(size) - (size - 1) / 2) * pixel
     y, x = np.meshgrid(mm, mm, indexing="ij")

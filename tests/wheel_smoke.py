@@ -36,6 +36,7 @@ def resources_are_there() -> None:
         "py.typed",
         "training/presets/auto.json",
         "inference/templates/*.html",
+        "planning/degrade/templates/*.html",
     ):
         assert list(package.glob(pattern)), f"{pattern} is missing from the wheel"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _OWN_SLICES = 6
 _OWN_PATCHES = 120
 _HIGHEST = 1.0
+_WIDTH = 11.6
 
 
 def draw_spectra(path: Path, noise: SliceNoise, agreements: Sequence[SpectrumAgreement]) -> None:
@@ -36,8 +37,7 @@ def draw_spectra(path: Path, noise: SliceNoise, agreements: Sequence[SpectrumAgr
     """
     directional = list(dict.fromkeys([0, int(np.argmax([a.anisotropy for a in agreements]))]))
     with mpl.rc_context(STYLE):
-        figure = _new_figure(11.4, 3.7)
-        axes = figure.subplots(1, 1 + len(directional))
+        figure, axes = _new_figure(3.7, 1 + len(directional))
         _radial(axes[0], noise)
         for place, region in zip(axes[1:], directional, strict=True):
             _directional(place, noise, region)
@@ -47,8 +47,7 @@ def draw_spectra(path: Path, noise: SliceNoise, agreements: Sequence[SpectrumAgr
 def draw_calibration(path: Path, noise: SliceNoise, stack: AxialStack) -> None:
     """SVG: the CT's own noise power against the calibration, the kernel's transfer, the flux along the slices."""
     with mpl.rc_context(STYLE):
-        figure = _new_figure(11.4, 3.3)
-        own, kernel, flux = figure.subplots(1, 3)
+        figure, (own, kernel, flux) = _new_figure(3.3, 3)
         _own_noise(own, noise, stack)
         calibration = noise.model.rays.calibration
         rho = torch.linspace(0, _HIGHEST, 201, dtype=torch.float64)
@@ -134,10 +133,13 @@ def own_spectrum(noise: SliceNoise, stack: AxialStack) -> Spectrum | None:
     return Spectrum((ratio * mean).numpy(), mean.numpy(), rays.canvas.spacing)
 
 
-def _new_figure(width: float, height: float) -> Any:
+def _new_figure(height: float, columns: int) -> tuple[Figure, Sequence[Axes]]:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, height))
+    axes = figure.subplots(1, columns)
+    figure.subplots_adjust(0.7 / _WIDTH, 0.5 / height, 1 - 0.1 / _WIDTH, 1 - 0.3 / height, 0.25)
+    return figure, list(np.atleast_1d(axes))
 
 
 def _save_svg(figure: Figure, path: Path) -> None:

@@ -22,7 +22,7 @@ from .reading import direction_of, image_format, open_image, read_voxels
 if TYPE_CHECKING:
     from .dicom_files import DicomFile
 
-_SLAB_BYTES = 8 << 20
+_SLAB_BYTES = 1 << 20
 _DAMAGE = (EOFError, OSError, zlib.error)
 _COMPRESSION = 1
 """Noise hardly compresses: higher levels take three times as long for 3 % of the size."""
