@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 
 import nibabel
 import numpy as np
@@ -14,7 +15,10 @@ from reactkd_auto.dose import DoseCalibration, degrade
 from reactkd_auto.jsonio import read_document
 from reactkd_auto.planning import degrade_ct
 from reactkd_auto.planning.degrade.command import main
+from tests.conftest import ROOT
 from tests.cts import SPACING, image_of, read_hu, trunk, write_ct
+from tests.dicom_writing import activity, make_series, write_series
+from tests.test_documentation import commands
 
 
 def run(*arguments: object) -> int:
@@ -218,6 +222,54 @@ def test_places_without_a_ct_are_named(tmp_path, capsys):
     assert "the same name, a," in capsys.readouterr().err
     assert run("-i", tmp_path / "cts" / "a.mha", "-o", tmp_path / "scan.jpg") == 2
     assert "a file, expected a folder" in capsys.readouterr().err
+
+
+def test_a_dicom_series_is_degraded_slice_by_slice_with_its_padding_untouched(tmp_path):
+    hu = trunk(5).astype(float)
+    hu[:, :20, :20] = -2000
+    write_series(tmp_path / "series", make_series(hu, spacing=(4.0, 1.7, 1.7)), order=(3, 1, 0, 4, 2))
+    (result,) = degrade_ct(tmp_path / "series", tmp_path / "out", doses=[1, 0.1], quiet=True).results
+    full, low = (sitk.ReadImage(str(tmp_path / "out" / name)) for name in result.files)
+    assert result.files[0] == "series_dose100.nii.gz"
+    assert full.GetPixelID() == sitk.sitkInt16
+    assert np.array_equal(sitk.GetArrayFromImage(full), hu)
+    assert low.GetOrigin() == pytest.approx((-10, -20, 30))
+    assert (sitk.GetArrayFromImage(low)[:, :20, :20] == -2000).all()
+
+
+def test_of_a_folder_of_series_the_pet_is_refused(tmp_path, capsys):
+    write_series(tmp_path / "in" / "ct", make_series(trunk(2).astype(float), spacing=(4.0, 1.7, 1.7)))
+    write_series(tmp_path / "in" / "pet", make_series(activity(), "PT"))
+    assert run("-i", tmp_path / "in", "-o", tmp_path / "out", "--dose", 0.1) == 3
+    assert "pet: found a DICOM series of modality PT, expected CT" in capsys.readouterr().err
+    assert (tmp_path / "out" / "ct_dose010.nii.gz").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_a_real_abdomen_is_calibrated_and_its_noise_is_the_one_predicted(real_data, tmp_path):
+    series = real_data / "ct_dicom_CRLM-CT-1004"
+    (result,) = degrade_ct(series, tmp_path, doses=[0.5, 0.25, 0.1, 0.05], quiet=True).results
+    assert result.size == (41, 512, 512)
+    assert result.calibration.fallback is None
+    assert all(a.median == pytest.approx(1, abs=0.01) for a in result.sd)
+    assert all(a.rms < 1.2 * a.floor + 0.01 for a in result.sd)
+    assert all(s.directional < 0.1 for s in result.spectra)
+    padding = read_hu(tmp_path / result.files[0])[:, 0, 0]
+    assert (padding < -1024).all()
+
+
+@pytest.mark.slow
+def test_the_how_to_runs_as_written(tmp_path, monkeypatch):
+    write_ct(tmp_path / "ct.nii.gz", trunk(2))
+    write_ct(tmp_path / "cts" / "a.nii.gz", trunk(2))
+    write_series(tmp_path / "dicom_series", make_series(trunk(2).astype(float), spacing=(4.0, 1.7, 1.7)))
+    monkeypatch.chdir(tmp_path)
+    lines = commands(ROOT / "documentation" / "how-to" / "degrade-a-ct.md")
+    assert len(lines) == 6
+    for line in lines:
+        assert main([*shlex.split(line)[1:], "--quiet"]) == 0
+    assert (tmp_path / "same_scanner" / "ct_dose010.nii.gz").is_file()
 
 
 @pytest.mark.parametrize(
