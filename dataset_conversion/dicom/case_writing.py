@@ -50,16 +50,16 @@ class CaseWriter:
             UserError: A series, a structure or a channel that can't be used; the case then has no files.
         """
         record, key = record_path(self.folder, sources.case), self._key(sources)
-        if record.exists() and read_json(record) == {"key": key}:
+        if record.exists() and read_json(record) == {"key": key, "files": self._files(sources.case)}:
             return {}
-        discard_case(self.folder, sources.case, self.dataset)
+        discard_case(self.folder, sources.case, self.dataset.file_ending)
         try:
             skipped = self._write(sources)
         except BaseException:
-            discard_case(self.folder, sources.case, self.dataset)
+            discard_case(self.folder, sources.case, self.dataset.file_ending)
             raise
         if not skipped:  # else it is made anew by every call: reasons hold file names, and are kept nowhere
-            write_json(record, {"key": key})
+            write_json(record, {"key": key, "files": self._files(sources.case)})
         return skipped
 
     def _write(self, sources: CaseSources) -> dict[str, str]:
@@ -97,6 +97,9 @@ class CaseWriter:
             )
         return _compact(image)
 
+    def _files(self, case: str) -> list[str]:
+        return [p.name for p in case_files(self.folder, case, self.dataset.file_ending)]
+
     def _path(self, case: str, channel: int) -> Path:
         return channel_path(self.folder / "imagesTr", case, channel, self.dataset.file_ending)
 
@@ -113,12 +116,17 @@ def record_path(folder: Path, case: str) -> Path:
     return folder / RECORDS / f"{case}.json"
 
 
-def discard_case(folder: Path, case: str, dataset: Dataset) -> None:
+def case_files(folder: Path, case: str, file_ending: str) -> list[Path]:
+    """A case's images and its region map, as far as they exist, in order."""
+    images = sorted((folder / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9]{file_ending}"))
+    regions = region_path(folder / "regionsTr", case, file_ending)
+    return [*images, regions] if regions.exists() else images
+
+
+def discard_case(folder: Path, case: str, file_ending: str) -> None:
     """Remove a case's files: it is to be made anew, or can't be made."""
-    record_path(folder, case).unlink(missing_ok=True)
-    for path in (folder / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9]{dataset.file_ending}"):
-        path.unlink()
-    region_path(folder / "regionsTr", case, dataset.file_ending).unlink(missing_ok=True)
+    for path in (record_path(folder, case), *case_files(folder, case, file_ending)):
+        path.unlink(missing_ok=True)
 
 
 def _read(series: Series, role: ChannelRole) -> sitk.Image:
@@ -128,9 +136,10 @@ def _read(series: Series, role: ChannelRole) -> sitk.Image:
 
 
 def _compact(image: sitk.Image) -> sitk.Image:
-    """Integers of 16 bits where that loses nothing."""
+    """Integers of 16 bits where that loses nothing (judged slice by slice, to spare memory)."""
     values = sitk.GetArrayViewFromImage(image)
     limits = np.iinfo(np.int16)
-    if values.min() < limits.min or values.max() > limits.max or (values != np.round(values)).any():
+    if values.min() < limits.min or values.max() > limits.max:
         return image
-    return sitk.Cast(image, sitk.sitkInt16)
+    lossless = all(np.array_equal(plane, np.round(plane)) for plane in values)
+    return sitk.Cast(image, sitk.sitkInt16) if lossless else image

@@ -47,7 +47,8 @@ class Choices:
 
 def fits(pattern: str, texts: Iterable[str]) -> bool:
     """Whether a pattern with ``*`` and ``?`` fits one of the texts, in capitals or not."""
-    return any(fnmatchcase(t.lower(), pattern.lower()) for t in texts)
+    literal = pattern.lower().replace("[", "[[]")
+    return any(fnmatchcase(t.lower(), literal) for t in texts)
 
 
 def channel_choices(pet: Sequence[str], mr: Sequence[str]) -> tuple[ChannelChoice, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reactkd_auto.dataset import Channel, Dataset, LabelledCase
+from reactkd_auto.dataset import Channel, Dataset, LabelledCase, check_safe_name
 from reactkd_auto.dataset_conversion.copying import close_dataset, open_dataset
 from reactkd_auto.dataset_conversion.dicom.case_writing import RECORDS, CaseWriter, discard_case
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, ChannelChoice, Choices, channel_choices, region_choices
@@ -88,6 +88,7 @@ def convert_dicom(
     source, labels = Path(source), Path(labels)
     if not source.is_dir():
         raise UserError(f"{source}: no such folder, expected a tree of DICOM files.")
+    _check_name(name)
     rows = read_label_table(labels)
     regions = region_choices(organ, context, lesion)
     names = class_names(labels, rows, tuple(classes) if classes else None)
@@ -100,15 +101,18 @@ def convert_dicom(
     if pet is None:
         channels = (*_any_pet(rows, tree), *channels)
     choices = Choices(ct, channels, regions)
-    dataset = Dataset(
-        name=name,
-        channels=(Channel("CT", "ct"), *(Channel(c.name, c.role) for c in channels)),
-        classes=names,
-        regions=tuple(c.region for c in regions),
-        classes_ordered=ordered,
-        left_right_symmetric=left_right_symmetric,
-        source="DICOM, by reactkd_convert_dicom",
-    )
+    try:
+        dataset = Dataset(
+            name=name,
+            channels=(Channel("CT", "ct"), *(Channel(c.name, c.role) for c in channels)),
+            classes=names,
+            regions=tuple(c.region for c in regions),
+            classes_ordered=ordered,
+            left_right_symmetric=left_right_symmetric,
+            source="DICOM, by reactkd_convert_dicom",
+        )
+    except ValueError as error:
+        raise UserError(f"options: {error}.") from None
     with locked(folder):
         (folder / "dataset.json").unlink(missing_ok=True)  # comes back last of all
         writer = CaseWriter(folder, dataset, choices, skip_bad_channels)
@@ -118,6 +122,14 @@ def convert_dicom(
             close_dataset(folder, dataset, made)
             write_run(folder, seed=None, plan_hash=None, options=options)
     return Conversion(folder, len(rows), failures, skipped)
+
+
+def _check_name(name: str) -> None:
+    """Before a folder is made by that name."""
+    try:
+        check_safe_name(name, "dataset name")
+    except ValueError as error:
+        raise UserError(f"--name: {error}.") from None
 
 
 def _any_pet(rows: list[LabelRow], tree: Tree) -> tuple[ChannelChoice, ...]:
@@ -141,7 +153,7 @@ def _write_cases(
         except UserError as error:
             failures[row.case] = str(error)
     for stale in {*list_cases(folder, writer.dataset), *failures} - {s.case for s in sources}:
-        discard_case(folder, stale, writer.dataset)
+        discard_case(folder, stale, writer.dataset.file_ending)
     for source, result in map_cases(
         writer, sources, workers=workers, what="converting", quiet=quiet, name=lambda s: s.case
     ):

@@ -50,15 +50,16 @@ def select_sources(row: LabelRow, tree: Tree, choices: Choices) -> CaseSources:
     for index, choice in enumerate(choices.channels, start=1):
         try:
             chosen = _choose_channel(row, mine, base, choice)
+            _check_damage(tree, [chosen] if chosen else [])
         except UserError as error:
             unusable[index] = str(error)
         else:
             if chosen is not None:
                 channels[index] = chosen
     drawn = [s for s in structures if base.uid in s.refers_to] or [s for s in structures if s.frames & base.frames]
-    sources = CaseSources(row.case, base, channels, unusable, tuple(drawn) if choices.regions else ())
-    _check_damage(tree, (base, *channels.values(), *sources.structures))
-    return sources
+    used = tuple(drawn) if choices.regions else ()
+    _check_damage(tree, (base, *used))
+    return CaseSources(row.case, base, channels, unusable, used)
 
 
 def _choose_base(row: LabelRow, mine: list[Series], structures: list[Series], choices: Choices, tree: Tree) -> Series:
@@ -81,8 +82,8 @@ def _choose_base(row: LabelRow, mine: list[Series], structures: list[Series], ch
 
 def _choose_channel(row: LabelRow, mine: list[Series], base: Series, choice: ChannelChoice) -> Series | None:
     fitting = [s for s in mine if s.kind == choice.kind and fits(choice.pattern, s.texts)]
-    fitting = [s for s in fitting if s.corrected] or fitting
     here = [s for s in fitting if s.frames & base.frames]
+    here = [s for s in here if s.corrected] or here
     if fitting and not here:
         raise UserError(
             f"{row.where}: channel {choice.name}: {_several(fitting)} in another frame of reference than the CT, "

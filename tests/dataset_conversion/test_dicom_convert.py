@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from reactkd_auto.dataset import LabelledCase, read_dataset, read_labels
 from reactkd_auto.dataset_conversion.dicom import command
+from reactkd_auto.dataset_conversion.dicom.choices import fits
 from reactkd_auto.dataset_conversion.dicom.convert import Conversion, convert_dicom
 from reactkd_auto.dataset_conversion.verify import verify_dataset
 from reactkd_auto.errors import UserError
@@ -159,6 +160,10 @@ def test_a_bad_channel_may_be_left_out_instead(tree: Path, labels: Path) -> None
     assert not (outcome.folder / "imagesTr/case_0002_0001.nii.gz").exists()
     assert verify_dataset(outcome.folder) == []
     assert convert(tree, labels, skip_bad_channels=True).skipped == outcome.skipped
+    (tree / "disc0/A2/S2/damaged.dcm").write_bytes(bytes(100))
+    assert "damaged.dcm" in convert(tree, labels).failures["case_0003"]
+    outcome = convert(tree, labels, skip_bad_channels=True)
+    assert list(outcome.skipped) == ["case_0002, PET", "case_0003, PET"]
 
 
 def test_exit_codes_tell_all_some_and_none(tree: Path, labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,11 +183,14 @@ def test_a_second_call_keeps_finished_cases_and_makes_changed_ones_anew(tree: Pa
     folder = convert(tree, labels).folder
     paths = sorted((folder / "imagesTr").iterdir())
     before = {p: p.stat().st_mtime_ns for p in paths}
+    (folder / "imagesTr/case_0003_0001.nii.gz").unlink()
+    (folder / "regionsTr/case_0004.nii.gz").unlink()
     write_series(tree / "disc1/A1/deep/er/S1", ct_of(PATIENTS[1], 77))
     (folder / "imagesTr" / f".tmp{os.getpid()}9999_x.nii.gz").write_text("left by a killed process")
     assert convert(tree, labels).failures == {}
-    changed = {p.name for p in paths if p.stat().st_mtime_ns != before[p]}
-    assert changed == {"case_0002_0000.nii.gz", "case_0002_0001.nii.gz"}
+    kept = {p.name for p in paths if p.stat().st_mtime_ns == before[p]}
+    assert kept == {"case_0001_0000.nii.gz", "case_0001_0001.nii.gz"}
+    assert (folder / "regionsTr/case_0004.nii.gz").exists()
     image = read_image(folder / "imagesTr/case_0002_0000.nii.gz")
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), values(77))
     assert verify_dataset(folder) == []
@@ -242,9 +250,12 @@ def test_names_in_dicom_cannot_lead_outside_the_dataset(tmp_path: Path) -> None:
     folder = convert(tmp_path / "tree", labels).folder
     assert sorted(p.name for p in folder.rglob("*.gz")) == [f"case_000{n}_0000.nii.gz" for n in (1, 2, 3)]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.csv", "tree", "w"]
+    with pytest.raises(UserError, match="letters, digits"):
+        convert_dicom(tmp_path / "tree", labels, "../../evil", workspace=tmp_path / "w")
     write_labels(labels, {"../../evil": "../x,a"}, header="patient,case,label")
     with pytest.raises(UserError, match="letters, digits"):
         convert(tmp_path / "tree", labels)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.csv", "tree", "w"]
 
 
 def test_a_patient_with_two_studies_needs_the_study_in_the_table(tmp_path: Path) -> None:
@@ -367,6 +378,36 @@ def test_segmentations_become_regions_and_lesions_cover_organs(tmp_path: Path) -
     regions = sitk.GetArrayFromImage(read_image(outcome.folder / "regionsTr/case_0001.nii.gz"))
     np.testing.assert_array_equal(regions, np.where(mass, 2, liver))
     assert verify_dataset(outcome.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lesion": ["a=x", "b=y"], "organ": ["a=z"]}, "regions a, a, b: expected different names"),
+        ({"pet": ["CT=*"]}, "channels CT, CT: expected different names"),
+        ({"lesion": ["*"]}, "write NAME=PATTERN"),
+        ({"mr": ["/x=T1"]}, "write NAME=PATTERN"),
+        ({"pet": [f"P{i}=x" for i in range(9)]}, "10 channels, at most 8"),
+        ({"classes": ["low", "high", "low"]}, "not unique"),
+    ],
+)
+def test_options_that_make_no_dataset_are_refused(tree: Path, labels: Path, options: Options, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        convert(tree, labels, **options)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fit"),
+    [
+        ("GTV*", "gtv_1", True),
+        ("GTV", "GTV_1", False),
+        ("t?", "T1", True),
+        ("*[C11]*", "Choline [C11]", True),
+        ("*[C11]*", "C", False),
+    ],
+)
+def test_patterns_know_two_wildcards_and_no_capitals(pattern: str, text: str, fit: bool) -> None:
+    assert fits(pattern, ["other", text]) is fit
 
 
 @pytest.mark.parametrize(
