@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .rays import RayNoise
-
-_CUDA_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,17 @@ class NoiseEngine(ABC):
         rays: Counts and variances.
     """
 
+    cpu_batch: ClassVar[int] = 1
+    cuda_batch: ClassVar[int] = 8
+    """Slices worked on together, as fill the device and leave room in its memory."""
+
     volume: NDArray[np.generic]
     rays: RayNoise
 
     def batches(self, first: int = 0, last: int | None = None) -> Iterator[range]:
-        """Ranges of slices to be worked on together; single ones on the CPU, where that keeps results bit-exact."""
+        """Ranges of slices to be worked on together."""
         last = len(self.volume) if last is None else last
-        step = _CUDA_BATCH if self.rays.device.type == "cuda" else 1
+        step = self.cuda_batch if self.rays.device.type == "cuda" else self.cpu_batch
         for start in range(first, last, step):
             yield range(start, min(start + step, last))
 

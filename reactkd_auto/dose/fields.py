@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from reactkd_auto.errors import UserError
 
-from .degrade import SMALLEST_FRACTION, added_noise, in_field
+from .degrade import SMALLEST_FRACTION, in_field
 from .parameters import DoseCalibration
+from .random_numbers import stream_key
 from .synthesis import noise_model
 from .volumes import axial_stack
 
@@ -77,14 +78,17 @@ def noise_fields(
     model = noise_model(stack.array, calibration, spacing=stack.spacing, doses=planned, device=torch.device(device))
     noise = np.zeros((2, *stack.array.shape), dtype=np.float32)
     log_ratio = np.zeros((len(planned), *stack.array.shape), dtype=np.float32)
-    for i in range(2):
-        for indices, part in added_noise(model, [reference], (seed, f"{case} field {i}")):
-            noise[i, indices.start : indices.stop] = part[:, 0].cpu().numpy()
-    noise *= in_field(stack.array)
+    keys = [stream_key(seed, f"{case} field {i}") for i in range(2)]
     for indices in model.batches():
-        sd = model.added_sd(indices, [*planned, reference]).clamp_min(_SMALLEST_SD_HU).log()
-        ratio = (sd[:, :-1] - sd[:, -1:]).transpose(0, 1)
-        log_ratio[:, indices.start : indices.stop] = ratio.cpu().numpy()
+        here = slice(indices.start, indices.stop)
+        weights = model.weights(model.counts(indices), [(1.0, a) for a in planned])
+        at_reference = weights[:, :, [planned.index(reference)]]
+        for stored, key in zip(noise, keys, strict=True):
+            stored[here] = model.draw(key, indices, at_reference)[:, 0].cpu().numpy()
+        ln_sd = model.sd_at_nodes(weights).clamp_min(_SMALLEST_SD_HU).log()
+        ratio = model.nodes.enlarge(ln_sd - ln_sd[:, [planned.index(reference)]])
+        log_ratio[:, here] = ratio.transpose(0, 1).cpu().numpy()
+    noise *= in_field(stack.array)
     return NoiseFields(stack.as_given(noise), stack.as_given(log_ratio), reference, planned, model.rank)
 
 

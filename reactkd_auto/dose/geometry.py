@@ -1,8 +1,8 @@
 """Where the rays run: a coarse square canvas around the image and its parallel-beam projections.
 
 Line integrals are needed only for the variance of the readings, which is smooth, so slices are averaged down to
-`GRID`² pixels and projected at `ANGLES` angles over π by one sparse matrix. Its transpose (an average along each
-pixel's footprint) carries per-ray quantities back to the image.
+`GRID`² pixels and projected at `ANGLES` angles over π by one sparse matrix. `nodes` carries per-ray quantities back to
+the image.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ BINS = 184
 MU_WATER = 0.0192
 """Linear attenuation of water, mm⁻¹, at CT's effective energy."""
 HU_PER_MU = 1000.0 / MU_WATER
+TOGETHER = 8
+"""Slices that share one pass over the projector's matrix."""
 PADDING_HU = -1024
 
 
@@ -68,25 +70,13 @@ class Canvas:
         The part of a coarse pixel that no image pixel covers is water
         inside the assumed ellipse, air elsewhere.
         """
-        mu = relative_attenuation(hu)
-        down_y, down_x = (self.averaging(i).to(mu) for i in (0, 1))
-        coarse = down_y @ mu @ down_x.T
-        if self.ellipse is not None:
-            covered = down_y.sum(1)[:, None] * down_x.sum(1)[None]
-            coarse = coarse + (1 - covered).clamp_min(0) * self._inside_ellipse().to(mu)
-        return coarse * MU_WATER
+        down_y, down_x, around = _averaging(self, hu.device)
+        return (down_y @ relative_attenuation(hu) @ down_x.T + around) * MU_WATER
 
     def coordinates(self, axis: int) -> torch.Tensor:
         """Centres of the image's rows (0) or columns (1), mm from the canvas's centre, float64."""
         n, s = self.shape[axis], self.spacing[axis]
         return (torch.arange(n, dtype=torch.float64) - (n - 1) / 2) * s
-
-    def enlarge(self, coarse: torch.Tensor) -> torch.Tensor:
-        """(n, k, GRID, GRID) → (n, k, rows, columns), bilinearly."""
-        if all(math.isclose(n * s, self.side) for n, s in zip(self.shape, self.spacing, strict=True)):
-            return torch.nn.functional.interpolate(coarse, self.shape, mode="bilinear", align_corners=False)
-        up_y, up_x = (self._interpolation(i).to(coarse) for i in (0, 1))
-        return up_y @ coarse @ up_x.T
 
     def averaging(self, axis: int) -> torch.Tensor:
         """(GRID, n) float64: share of each coarse pixel that each image pixel covers."""
@@ -95,16 +85,23 @@ class Canvas:
         cells = torch.arange(GRID, dtype=torch.float64)[:, None]
         return (torch.minimum(edges[None, 1:], cells + 1) - torch.maximum(edges[None, :-1], cells)).clamp_min(0)
 
-    def _interpolation(self, axis: int) -> torch.Tensor:
-        position = (self.coordinates(axis) / self.pixel + (GRID - 1) / 2).clamp(0, GRID - 1)
-        return (1 - (position[:, None] - torch.arange(GRID)).abs()).clamp_min(0)
 
-    def _inside_ellipse(self) -> torch.Tensor:
-        assert self.ellipse is not None
-        centre = (torch.arange(GRID, dtype=torch.float64) - (GRID - 1) / 2) * self.pixel
-        radius = (centre[:, None] / self.ellipse[0]) ** 2 + (centre[None] / self.ellipse[1]) ** 2
-        # A soft edge one coarse pixel wide instead of a staircase.
-        return ((1 - radius.sqrt()) * min(self.ellipse) / self.pixel + 0.5).clamp(0, 1)
+@lru_cache(maxsize=16)
+def _averaging(canvas: Canvas, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(GRID, rows) and (GRID, columns) averages, and (GRID, GRID) relative attenuation where no image pixel covers."""
+    down_y, down_x = (canvas.averaging(axis) for axis in (0, 1))
+    around = (1 - down_y.sum(1)[:, None] * down_x.sum(1)[None]).clamp_min(0) * _inside_ellipse(canvas)
+    return down_y.float().to(device), down_x.float().to(device), around.float().to(device)
+
+
+def _inside_ellipse(canvas: Canvas) -> torch.Tensor:
+    """(GRID, GRID) share of each coarse pixel that the assumed ellipse holds."""
+    if canvas.ellipse is None:
+        return torch.zeros(GRID, GRID)
+    centre = (torch.arange(GRID, dtype=torch.float64) - (GRID - 1) / 2) * canvas.pixel
+    radius = (centre[:, None] / canvas.ellipse[0]) ** 2 + (centre[None] / canvas.ellipse[1]) ** 2
+    # A soft edge one coarse pixel wide instead of a staircase.
+    return ((1 - radius.sqrt()) * min(canvas.ellipse) / canvas.pixel + 0.5).clamp(0, 1)
 
 
 class Projector:
@@ -116,21 +113,19 @@ class Projector:
         with warnings.catch_warnings():
             # torch says of its compressed sparse rows that they are in beta; products with them are tested here.
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
-            forward = torch.sparse_coo_tensor(indices, weights, size, check_invariants=False).coalesce()
-            self.forward = _compressed(forward).to(device)
-            self.backward = _compressed(forward.t().coalesce()).to(device)
+            matrix = torch.sparse_coo_tensor(indices, weights, size, check_invariants=False).coalesce()
+            self._matrix = _compressed(matrix).to(device)
 
     def project(self, coarse: torch.Tensor) -> torch.Tensor:
-        """(n, GRID, GRID) → (n, ANGLES, BINS): sums along rays, in coarse pixels (multiply by `Canvas.pixel`)."""
-        n = len(coarse)
-        return (self.forward @ coarse.reshape(n, -1).T).T.reshape(n, ANGLES, BINS)
+        """(n, GRID, GRID) → (n, ANGLES, BINS): sums along rays, in coarse pixels (multiply by `Canvas.pixel`).
 
-    def average_back(self, rays: torch.Tensor) -> torch.Tensor:
-        """(ANGLES, BINS, n) → (n, GRID, GRID): sum over angles of the mean over each pixel's footprint.
-
-        The last axis runs over images, the layout in which the sparse product is fastest.
+        The matrix is read once for `TOGETHER` slices; fewer are filled up, so that each gives the same bits whatever
+        stands beside it.
         """
-        return (self.backward @ rays.reshape(ANGLES * BINS, -1)).T.contiguous().view(-1, GRID, GRID)
+        n = len(coarse)
+        columns = torch.nn.functional.pad(coarse.reshape(n, -1), (0, 0, 0, -n % TOGETHER)).T
+        rays = torch.cat([self._matrix @ part.contiguous() for part in columns.split(TOGETHER, dim=1)], dim=1)
+        return rays[:, :n].T.contiguous().view(n, ANGLES, BINS)
 
 
 @lru_cache(maxsize=4)

@@ -32,16 +32,14 @@ def philox(counter: tuple[torch.Tensor, ...], key: int) -> tuple[torch.Tensor, .
     c0, c1, c2, c3 = counter
     k0, k1 = key & _MASK, (key >> 32) & _MASK
     for _ in range(_ROUNDS):
-        # The 64-bit product wraps, which keeps all its bits; the mask undoes the sign of the shift.
+        # The 64-bit product wraps, which keeps all its bits: its low word is the next odd word, whose upper half does
+        # no harm until the mask that also undoes the sign of the shift.
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            ((p1 >> 32) & _MASK) ^ c1 ^ k0,
-            p1 & _MASK,
-            ((p0 >> 32) & _MASK) ^ c3 ^ k1,
-            p0 & _MASK,
-        )
+        c0 = (p1 >> 32).bitwise_xor_(c1).bitwise_xor_(k0).bitwise_and_(_MASK)
+        c2 = (p0 >> 32).bitwise_xor_(c3).bitwise_xor_(k1).bitwise_and_(_MASK)
+        c1, c3 = p1, p0
         k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
-    return c0, c1, c2, c3
+    return c0, c1.bitwise_and_(_MASK), c2, c3.bitwise_and_(_MASK)
 
 
 def standard_normal(key: int, rows: Sequence[int], count: int, device: torch.device, *, block: int = 0) -> torch.Tensor:
@@ -50,15 +48,31 @@ def standard_normal(key: int, rows: Sequence[int], count: int, device: torch.dev
     Another ``block`` of the same rows holds independent numbers. Two numbers a pair of words by Box and Muller
     (Ann Math Stat 1958).
     """
-    groups = -(-count // 4)
-    row = torch.tensor(list(rows), dtype=torch.int64, device=device)[:, None].expand(-1, groups)
-    index = torch.arange(groups, dtype=torch.int64, device=device).expand(len(rows), -1)
-    words = philox((index, row & _MASK, (row >> 32) & _MASK, torch.full_like(index, block)), key)
+    words = _words(key, rows, -(-count // 4), device, block)
     # (w + ½) / 2³² is never 0; float64 keeps it below 1 before the logarithm.
     radius = [torch.sqrt(-2 * torch.log((w.double() + 0.5) * 2.0**-32)).float() for w in words[::2]]
     angle = [(w.float() * (2 * math.pi * 2.0**-32)) for w in words[1::2]]
     parts = [r * f(a) for r, a in zip(radius, angle, strict=True) for f in (torch.cos, torch.sin)]
     return torch.stack(parts, dim=2).reshape(len(rows), -1)[:, :count]
+
+
+def complex_normal(key: int, rows: range, count: int, device: torch.device) -> torch.Tensor:
+    """(rows, count) complex64 numbers of a stream's rows, real and imaginary part of variance 1.
+
+    For Fourier coefficients, of which every pixel sums many thousands: one word gives the radius 20 bits and the angle
+    12, half of what `standard_normal` spends on it.
+    """
+    words = torch.stack(_words(key, rows, -(-count // 4), device, 0), dim=2).view(len(rows), -1)[:, :count]
+    radius = ((words >> 12).float() + 0.5).mul_(2.0**-20).log_().mul_(-2).sqrt_()
+    angle = ((words & 0xFFF).float() + 0.5).mul_(2 * math.pi * 2.0**-12)
+    return torch.view_as_complex(torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=2))
+
+
+def _words(key: int, rows: Sequence[int], groups: int, device: torch.device, block: int) -> tuple[torch.Tensor, ...]:
+    """Four words for each group of each row, (rows, groups)."""
+    row = torch.tensor(list(rows), dtype=torch.int64, device=device)[:, None].expand(-1, groups)
+    index = torch.arange(groups, dtype=torch.int64, device=device).expand(len(rows), -1)
+    return philox((index, row & _MASK, (row >> 32) & _MASK, torch.full_like(index, block)), key)
 
 
 def poisson_quantile(mean: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -28,10 +30,11 @@ class RayNoise:
         """The sparse projector of the device."""
         return projector(self.device)
 
-    @property
+    @cached_property
     def table(self) -> CountTable:
-        """Exact count statistics of a reading."""
-        return count_table(self.calibration.electronic_noise, self.calibration.floor)
+        """Exact count statistics of a reading, on the device."""
+        table = count_table(self.calibration.electronic_noise, self.calibration.floor)
+        return CountTable(table.ln_variance.to(self.device), table.bias.to(self.device))
 
     def counts(self, hu: torch.Tensor, first: int) -> torch.Tensor:
         """Expected counts of one reading at full dose, (slices, ANGLES, BINS).
@@ -40,7 +43,10 @@ class RayNoise:
             hu: (slices, rows, columns) HU on the device.
             first: Index in the volume of the first of them (its flux).
         """
-        path = self.projector.project(self.canvas.attenuation(hu)) * self.canvas.pixel
+        # One by one where it costs nothing: matrix products of other shapes may round otherwise.
+        parts = hu.split(len(hu) if self.device.type == "cuda" else 1)
+        coarse = torch.cat([self.canvas.attenuation(part) for part in parts])
+        path = self.projector.project(coarse) * self.canvas.pixel
         return self.expected(path, bin_centres(path.device) * self.canvas.pixel, first)
 
     def expected(self, path: torch.Tensor, u: torch.Tensor, first: int) -> torch.Tensor:
@@ -56,9 +62,19 @@ class RayNoise:
         exponent = exponent - self.calibration.bowtie * bowtie_profile(u)
         return flux[:, None, None] / self.calibration.readings * torch.exp(exponent)
 
-    def added_sigma(self, counts: torch.Tensor, dose: float, dose_from: float = 1.0) -> torch.Tensor:
-        """Standard deviation that rays gain when the dose falls from ``dose_from`` to ``dose``."""
-        return (self.table.added_variance(counts, dose, dose_from) / self.calibration.readings).sqrt()
+    def added_sigma(self, counts: torch.Tensor, falls: Sequence[tuple[float, float]]) -> torch.Tensor:
+        """Standard deviation that rays gain at each fall of the dose.
+
+        Args:
+            counts: Of one reading at full dose.
+            falls: Doses that it falls from and to.
+
+        Returns:
+            (falls, *counts.shape).
+        """
+        variance = {dose: self.table.variance(counts * dose) for dose in {dose for fall in falls for dose in fall}}
+        added = torch.stack([variance[after] - variance[before] for before, after in falls])
+        return added.clamp_min_(0).div_(self.calibration.readings).sqrt_()
 
     def added_bias(self, counts: torch.Tensor, dose: float) -> torch.Tensor:
         """Mean that rays gain: β(aN) − β(N)."""

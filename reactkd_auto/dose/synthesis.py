@@ -7,8 +7,11 @@ dose, so doses share them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,11 +19,12 @@ from numpy.typing import NDArray
 
 from .basis import angular_basis, angular_profiles
 from .engine import DoseStep, NoiseEngine
-from .geometry import BINS, HU_PER_MU, Canvas
+from .geometry import BINS, HU_PER_MU, TOGETHER, Canvas
+from .nodes import Nodes
 from .nps import frequency_grid, isotropic_nps, over_angles, ram_lak, refine_angles
 from .parameters import DoseCalibration
-from .random_numbers import standard_normal
 from .rays import RayNoise
+from .white_noise import WhiteNoise
 
 _BASIS_SLICES = 12
 _SMALLEST_FFT = 96
@@ -33,87 +37,90 @@ class NoiseModel(NoiseEngine):
 
     Attributes:
         basis: (ANGLES, r) directions g_k.
-        filters: (r, rows, columns // 2 + 1) √NPS₀ g_k on the FFT grid, for unit white noise in the pixels.
+        filters: (r, rows, columns // 2 + 1) √NPS₀ g_k on the FFT grid, for `WhiteNoise` and a transform that sums.
         covariance: (r, r) C_kl = mean over frequencies of NPS₀ g_k g_l.
         fft_size: Rows and columns of the FFT, padded.
     """
+
+    cuda_batch: ClassVar[int] = 32
 
     basis: torch.Tensor
     filters: torch.Tensor
     covariance: torch.Tensor
     fft_size: tuple[int, int]
+    _ahead: dict[range, torch.Tensor] = field(default_factory=dict, init=False)
 
     @property
     def rank(self) -> int:
         """Number of FFTs a slice, r."""
         return int(self.basis.shape[1])
 
+    @cached_property
+    def nodes(self) -> Nodes:
+        """Where s_k are evaluated."""
+        return Nodes(self.rays.canvas, self.rays.device)
+
+    @cached_property
+    def white(self) -> WhiteNoise:
+        """W of every slice."""
+        return WhiteNoise(self.fft_size, self.rays.calibration.z_taps, self.rays.device)
+
     def counts(self, indices: range) -> torch.Tensor:
-        """Full-dose counts of the rays of some slices."""
-        return self.rays.counts(self.slices(indices), indices.start)
+        """Full-dose counts of the rays of some slices.
+
+        The slices that follow are projected in the same pass and kept.
+        """
+        for ahead, counts in self._ahead.items():
+            if ahead.start <= indices.start and indices.stop <= ahead.stop:
+                return counts[indices.start - ahead.start : indices.stop - ahead.start]
+        ahead = range(indices.start, max(indices.stop, min(indices.start + TOGETHER, len(self.volume))))
+        self._ahead.clear()
+        self._ahead[ahead] = self.rays.counts(self.slices(ahead), ahead.start)
+        return self._ahead[ahead][: len(indices)]
 
     def noise(self, indices: range, steps: Sequence[DoseStep]) -> torch.Tensor:
-        """As every engine; steps of one key share the FFTs."""
-        counts = self.counts(indices)
-        images: dict[int, torch.Tensor] = {}
-        parts: list[torch.Tensor] = []
-        for step in steps:
-            if step.key not in images:
-                images = {step.key: self.components(step.key, indices)}
-            sigma = self.rays.added_sigma(counts, step.dose, step.start)
-            parts.append(self.mix(self.weights(sigma), images[step.key]))
-        return torch.stack(parts, dim=1)
+        """As every engine; steps that all have one key share the FFTs."""
+        weights = self.weights(self.counts(indices), [(step.start, step.dose) for step in steps])
+        if len({step.key for step in steps}) == 1:
+            return self.draw(steps[0].key, indices, weights)
+        drawn = [self.draw(step.key, indices, weights[:, :, [i]]) for i, step in enumerate(steps)]
+        return torch.cat(drawn, dim=1)
 
-    def weights(self, sigma: torch.Tensor) -> torch.Tensor:
-        """s_k of ray standard deviations (n, ANGLES, BINS), on the coarse grid: (n, r, GRID, GRID)."""
-        spread = sigma.permute(1, 2, 0).contiguous()[..., None] * self.basis[:, None, None, :]
-        return self.rays.projector.average_back(spread).unflatten(0, (len(sigma), self.rank))
+    def weights(self, counts: torch.Tensor, falls: Sequence[tuple[float, float]]) -> torch.Tensor:
+        """s_k at the nodes for rays of given counts, when the dose falls from … to …: (r, n, falls, *nodes)."""
+        by_fall = [self.basis.T @ self.nodes.look_up(sigma) for sigma in self.rays.added_sigma(counts, falls)]
+        return torch.stack(by_fall).permute(2, 1, 0, 3).unflatten(3, self.nodes.shape)
 
-    def components(self, key: int, indices: range) -> torch.Tensor:
-        """The r filtered white-noise images of some slices, (n, r, rows, columns), HU for a unit σ."""
-        spectrum = torch.fft.rfft2(self.white_noise(key, indices))
-        images = torch.fft.irfft2(spectrum[:, None] * self.filters, s=self.fft_size)
-        rows, columns = self.rays.canvas.shape
-        return images[..., :rows, :columns]
-
-    def white_noise(self, key: int, indices: range) -> torch.Tensor:
-        """(n, *fft_size) unit white noise of a stream, correlated along z by the calibration's taps."""
-        taps = self.rays.calibration.z_taps
-        reach = len(taps) // 2
-        rows = range(indices.start - reach, indices.stop + reach)
-        size = self.fft_size[0] * self.fft_size[1]
-        noise = standard_normal(key, rows, size, self.rays.device)
-        mixed = sum(t * noise[j : j + len(indices)] for j, t in enumerate(taps))
-        assert isinstance(mixed, torch.Tensor)
-        return mixed.reshape(len(indices), *self.fft_size)
-
-    def mix(self, weights: torch.Tensor, components: torch.Tensor) -> torch.Tensor:
-        """Σ_k s_k(x) · component_k: (n, rows, columns) HU."""
-        enlarged = self.rays.canvas.enlarge(weights)
-        total = enlarged[:, 0] * components[:, 0]
-        for k in range(1, self.rank):
-            total.addcmul_(enlarged[:, k], components[:, k])
-        return total
-
-    def coarse_variance(self, weights: torch.Tensor) -> torch.Tensor:
-        """Closed-form variance Σ_kl s_k s_l C_kl on the coarse grid, HU²: (n, GRID, GRID)."""
-        return torch.einsum("nkyx,kl,nlyx->nyx", weights, self.covariance, weights).clamp_min(0)
+    def draw(self, key: int, indices: range, weights: torch.Tensor) -> torch.Tensor:
+        """Σ_k s_k(x) · IFFT[W √NPS₀ g_k] of a stream's white noise: (n, falls, rows, columns) HU."""
+        white, across = self.white.spectrum(key, indices), self.nodes.across(weights)
+        high, wide = (step * (n - 1) for step, n in zip(self.nodes.steps, self.nodes.shape, strict=True))
+        noise = weights.new_zeros(len(indices), weights.shape[2], high, wide)
+        for at_nodes, filter_ in zip(across, self.filters, strict=True):
+            # Both axes by hand: the second transform can leave out the padding's rows.
+            half = torch.fft.ifft(white * filter_, dim=1, norm="forward")[:, :high]
+            image = torch.fft.irfft(half, n=self.fft_size[1], dim=2, norm="forward")[:, None, :, :wide]
+            noise.addcmul_(self.nodes.down(at_nodes), image)
+        return noise[..., : self.volume.shape[1], : self.volume.shape[2]]
 
     def added_sd(self, indices: range, doses: Sequence[float]) -> torch.Tensor:
         """Closed-form SD map of the added noise on the image's grid, HU: (n, doses, rows, columns)."""
-        counts = self.counts(indices)
-        maps = [self.coarse_variance(self.weights(self.rays.added_sigma(counts, a))).sqrt() for a in doses]
-        return self.rays.canvas.enlarge(torch.stack(maps, dim=1))
+        weights = self.weights(self.counts(indices), [(1.0, dose) for dose in doses])
+        return self.nodes.enlarge(self.sd_at_nodes(weights))
+
+    def sd_at_nodes(self, weights: torch.Tensor) -> torch.Tensor:
+        """√(Σ_kl s_k s_l C_kl) of (r, n, falls, *nodes) weights, HU: (n, falls, *nodes)."""
+        mixed = (self.covariance @ weights.flatten(1)).view_as(weights)
+        return (mixed * weights).sum(0).clamp_min(0).sqrt()
 
     def bias(self, indices: range, doses: Sequence[float]) -> torch.Tensor:
         """As every engine: FBP of β(aN) − β(N), with the Ram-Lak filter at the coarse ray pitch, for it is smooth."""
-        counts, canvas = self.counts(indices), self.rays.canvas
+        counts = self.counts(indices)
         added = torch.cat([self.rays.added_bias(counts, a) for a in doses])
-        response = ram_lak(2 * BINS, canvas.pixel).to(added)
+        response = ram_lak(2 * BINS, self.rays.canvas.pixel).to(added)
         filtered = torch.fft.irfft(torch.fft.rfft(added, n=2 * BINS) * response, n=2 * BINS)[..., :BINS]
-        coarse = self.rays.projector.average_back(filtered.permute(1, 2, 0).contiguous())
-        by_dose = (coarse * (HU_PER_MU * torch.pi / added.shape[1])).unflatten(0, (len(doses), len(indices)))
-        return canvas.enlarge(by_dose.transpose(0, 1))
+        at_nodes = self.nodes.look_up(filtered).mean(1).view(len(doses), len(indices), *self.nodes.shape)
+        return self.nodes.enlarge(at_nodes.transpose(0, 1) * (HU_PER_MU * torch.pi))
 
 
 def noise_model(
@@ -143,13 +150,13 @@ def noise_model(
     rho, theta = frequency_grid(size, spacing[1:])
     pixel_area = spacing[1] * spacing[2]
     amplitude = (isotropic_nps(rho, calibration) / pixel_area).sqrt()
-    filters = amplitude * over_angles(refine_angles(basis.T.double().cpu()), theta)
+    filters, pixels = amplitude * over_angles(refine_angles(basis.T.double().cpu()), theta), size[0] * size[1]
     # The real FFT holds one half of the plane: its inner columns stand for two frequencies each.
     weight = torch.full((filters.shape[2],), 2.0, dtype=torch.float64)
-    weight[0] = 1
-    weight[-1] = 1 if size[1] % 2 == 0 else 2
-    covariance = torch.einsum("kyx,lyx,x->kl", filters, filters, weight) / (size[0] * size[1])
-    return NoiseModel(volume, rays, basis, filters.float().to(device), covariance.float().to(device), size)
+    weight[[0, -1]] = 1
+    covariance = torch.einsum("kyx,lyx,x->kl", filters, filters, weight) / pixels
+    scaled = filters * math.sqrt(0.5 / pixels)
+    return NoiseModel(volume, rays, basis, scaled.float().to(device), covariance.float().to(device), size)
 
 
 def _profiles(volume: NDArray[np.generic], rays: RayNoise, doses: Sequence[float]) -> Iterator[torch.Tensor]:
@@ -159,9 +166,8 @@ def _profiles(volume: NDArray[np.generic], rays: RayNoise, doses: Sequence[float
     for z in chosen:
         hu = torch.from_numpy(np.ascontiguousarray(volume[z : z + 1], dtype=np.float32)).to(rays.device)
         coarse = rays.canvas.attenuation(hu)[0]
-        counts = rays.counts(hu, int(z))
-        for dose in doses:
-            yield angular_profiles(rays.added_sigma(counts, dose)[0], coarse, used.to(coarse.device))
+        for sigma in rays.added_sigma(rays.counts(hu, int(z)), [(1.0, dose) for dose in doses]):
+            yield angular_profiles(sigma[0], coarse, used.to(coarse.device))
 
 
 def _image_area(canvas: Canvas) -> torch.Tensor:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
-from reactkd_auto.dose.random_numbers import philox, poisson_quantile, standard_normal, stream_key
+from reactkd_auto.dose.random_numbers import complex_normal, philox, poisson_quantile, standard_normal, stream_key
 
 CPU = torch.device("cpu")
 
@@ -22,6 +22,15 @@ def test_numbers_are_standard_normal_and_rows_independent():
     assert values.shape == (4, 50_001)
     assert stats.kstest(values.ravel(), "norm").pvalue > 1e-3
     assert np.abs(np.corrcoef(values) - np.eye(4)).max() < 0.02
+
+
+def test_complex_numbers_have_independent_standard_normal_parts():
+    values = complex_normal(stream_key(3, "case"), range(-2, 2), 50_001, CPU)
+    assert values.shape == (4, 50_001)
+    parts = torch.view_as_real(values).double().flatten(0, 1).numpy()
+    assert stats.kstest(parts.ravel(), "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(parts.T)[0, 1]) < 0.01
+    assert stats.kstest(np.hypot(*parts.T) ** 2 / 2, "expon").pvalue > 1e-3
 
 
 def test_a_row_does_not_depend_on_the_rows_beside_it():

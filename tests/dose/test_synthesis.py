@@ -8,6 +8,7 @@ from reactkd_auto.dose.degrade import added_noise
 from reactkd_auto.dose.engine import DoseStep
 from reactkd_auto.dose.nps import frequency_grid, isotropic_nps, over_angles, refine_angles
 from reactkd_auto.dose.synthesis import NoiseModel, noise_model
+from reactkd_auto.dose.white_noise import WhiteNoise
 
 SIZE, PIXEL = 512, 0.8
 CPU = torch.device("cpu")
@@ -82,11 +83,12 @@ def test_closed_form_agrees_with_realisations_within_one_percent(tools, realisat
 
 def _in_double_precision(model: NoiseModel, key: int, dose: float) -> torch.Tensor:
     """The synthesis of one slice written out in float64 from the same white noise."""
-    sigma = model.rays.added_sigma(model.counts(range(1)).double(), dose)
-    weights = model.rays.canvas.enlarge(model.weights(sigma.float()).double())[0]
+    counts = model.counts(range(1))
+    weights = model.nodes.enlarge(model.weights(counts, [(1.0, dose)]).double())[:, 0, 0]
     rho, theta = frequency_grid(model.fft_size, (PIXEL, PIXEL))
     amplitude = (isotropic_nps(rho, model.rays.calibration) / PIXEL**2).sqrt()
-    white = torch.fft.rfft2(model.white_noise(key, range(1))[0].double())
+    white = model.white.spectrum(key, range(1))[0].to(torch.complex128)
+    white *= (model.fft_size[0] * model.fft_size[1] / 2) ** 0.5
     total = torch.zeros(SIZE, SIZE, dtype=torch.float64)
     for k in range(model.rank):
         direction = over_angles(refine_angles(model.basis[:, k].double()), theta)
@@ -132,7 +134,7 @@ def test_noise_between_the_hips_runs_along_the_starved_rays_and_rank_one_misses_
     noise = {}
     for rank in (None, 1):
         model = _model(tools, tools.HIPS, scanner, [0.1], largest_rank=rank)
-        noise[rank] = np.concatenate([n[0].numpy() for s in range(6) for _, n in added_noise(model, [0.1], (s, ""))])
+        noise[rank] = np.concatenate([n[0].numpy() for s in range(24) for _, n in added_noise(model, [0.1], (s, ""))])
     counts = scanner.counts(tools.HIPS)
     v = [tools.exact_moments(counts * a, 5.0)[0] for a in (0.1, 1.0)]
     column = tools.BINS // 2
@@ -193,25 +195,26 @@ def test_directions_between_the_nodes_keep_the_power_of_narrow_peaks():
 
 @pytest.mark.parametrize("correlation", [0.1, 0.4, 0.8])
 def test_slices_correlate_as_calibrated(tools, correlation):
-    import dataclasses
-
     taps = z_filter(correlation)
     assert np.linalg.norm(taps) == pytest.approx(1)
-    calibration = dataclasses.replace(tools.Scanner(2e5).calibration(), z_taps=taps)
-    volume = np.zeros((4, 96, 96), dtype=np.float32)
-    model = noise_model(volume, calibration, spacing=(1.0, 0.8, 0.8), doses=[0.1], device=CPU)
-    noise = model.white_noise(5, range(4)).reshape(4, -1)
+    noise = torch.view_as_real(WhiteNoise((96, 96), taps, CPU).spectrum(5, range(4))).reshape(4, -1)
     assert torch.corrcoef(noise)[0, 1].item() == pytest.approx(correlation, abs=0.06)
 
 
 def test_slices_do_not_depend_on_which_others_are_asked_for(tools):
     import dataclasses
 
-    calibration = dataclasses.replace(tools.Scanner(2e5).calibration(), z_taps=z_filter(0.3))
-    hu = np.stack([tools.picture((tools.Ellipse((0, 0), (40 + 2 * i, 60), 1000),), 160, 1.0) for i in range(6)])
+    calibration = dataclasses.replace(
+        tools.Scanner(2e5).calibration(),
+        z_taps=z_filter(0.3),
+        tube_modulation=0.4,
+        flux=tuple(2e5 + 1e4 * np.arange(11)),
+    )
+    hu = np.stack([tools.picture((tools.Ellipse((0, 0), (40 + 2 * i, 60), 1000),), 160, 1.0) for i in range(11)])
     model = noise_model(hu, calibration, spacing=(3.0, 1.0, 1.0), doses=[0.25, 0.1], device=CPU)
 
     def run(first, last):
         return torch.cat([n for _, n in added_noise(model, [0.25, 0.1], (7, "a"), first=first, last=last)])
 
-    assert torch.equal(run(0, 6), torch.cat([run(0, 2), run(2, 5), run(5, 6)]))
+    assert torch.equal(run(0, 11), torch.cat([run(0, 2), run(2, 5), run(5, 6), run(6, 11)]))
+    assert torch.equal(run(0, 11)[[7]], run(7, 8))
