@@ -1,36 +1,35 @@
-"""Calibration of the noise model from a full-dose CT alone."""
+"""Calibration of the noise model from a full-dose CT alone, or from several of one scanner and kernel."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from .geometry import Canvas
-from .parameters import DEFAULT_ELLIPSE_MM, DoseCalibration, preset
-from .patches import PATCH, Patches, find_patches
-from .rays import RayNoise
-from .volumes import AxialStack, axial_stack
-from .whittle import WhittleFit, fit
+from .counts import count_table
+from .evidence import NoiseEvidence, gather
+from .parameters import DoseCalibration, preset
+from .patches import PATCH
+from .volumes import axial_stack
+from .whittle import Flux, Shape, WhittleFit, fit
 
 _log = logging.getLogger(__name__)
 
 FEWEST_PATCHES = 24
-MOST_PATCHES = 320
-_MOST_SLICES = 24
-_PATCHES_A_GROUP = 8
+_MOST_POOLED = 400
 _LARGEST_PIXEL_MM = 1.6
-_WHOLE_BODY_MM = 200.0
-_BORDER_TISSUE = 0.3
 _LOWEST_CENTROID = 0.13
 _FLUX_RANGE = (1e3, 1e9)
 _SMALLEST_SD_HU = 1.0
 _Z_CORRELATION_MIN = 0.05
+_OWN_SCATTER = 0.1
+_PATCH_SCATTER = 0.5
+_DIGITS = 4
 
 
 def calibrate(
@@ -52,38 +51,101 @@ def calibrate(
     Raises:
         UserError: Not a 3D CT in HU.
     """
-    stack = axial_stack(volume, spacing)
-    ellipse = assumed_ellipse(stack)
-    patches = find_patches(stack.array, stack.spacing, _chosen_slices(len(stack.array)), most=MOST_PATCHES)
-    start = preset(reason="", slice_mm=stack.spacing[0], ellipse_mm=ellipse, kernel=kernel, patches=len(patches))
-    reason = _not_measurable(stack, patches)
+    return calibrate_evidence(gather(axial_stack(volume, spacing)), kernel=kernel)
+
+
+def calibrate_evidence(evidence: NoiseEvidence, *, kernel: str = "standard") -> DoseCalibration:
+    """`calibrate` from what `gather` found in a CT."""
+    start = _preset(evidence, kernel)
+    reason = not_measurable(evidence) or _too_few(len(evidence))
     if reason is None:
-        canvas = Canvas((stack.array.shape[1], stack.array.shape[2]), stack.spacing[1:], ellipse)
-        rays = RayNoise(canvas, start, torch.device("cpu"))
-        groups = _groups(patches)
-        result = fit(patches, groups, stack.array, rays)
-        reason = _implausible(result)
+        found = fit([evidence], [start.readings], count_table(start.electronic_noise, start.floor))
+        reason = _implausible(found)
         if reason is None:
-            return _measured(start, stack, patches, groups, result)
+            (flux,) = found.fluxes
+            return _measured(
+                start,
+                found.shape,
+                flux,
+                depth=evidence.depth,
+                z_correlation=evidence.z_correlation,
+                confidence=_confidence(found, flux.patches, start),
+            )
     _log.info("dose calibration falls back to the %s preset: %s", kernel, reason)
     return dataclasses.replace(start, fallback=reason)
 
 
-def assumed_ellipse(stack: AxialStack) -> tuple[float, float] | None:
-    """Semi-axes (y, x) in mm of the body assumed around a crop; None where the slices hold the whole body.
+def calibrate_group(
+    evidence: Sequence[NoiseEvidence], exposures: Sequence[float | None] | None = None
+) -> list[DoseCalibration]:
+    """Calibrate CTs of one scanner and kernel together: one kernel from all their patches, then each CT's own flux.
 
-    A crop is less than 200 mm wide, or has tissue along more than 30 % of its border. The ellipse (an average adult
-    trunk, centred on the crop) grows until it holds the crop's half-widths.
+    A CT's ln N₀ shrinks towards what its group predicts, the more the fewer patches it has: N₀ ∝ slice thickness, and
+    ∝ mAs where all of them say it. A CT without a patch gets the prediction.
+
+    Args:
+        evidence: All crops, or all whole fields of view.
+        exposures: mAs of each, None where unknown.
     """
-    extents = [n * s for n, s in zip(stack.array.shape[1:], stack.spacing[1:], strict=True)]
-    slices = stack.array[:: max(1, len(stack.array) // 16)]
-    border = np.concatenate(
-        [slices[:, 0].ravel(), slices[:, -1].ravel(), slices[:, :, 0].ravel(), slices[:, :, -1].ravel()]
-    )
-    if min(extents) >= _WHOLE_BODY_MM and float(np.mean(border > -500)) <= _BORDER_TISSUE:
-        return None
-    growth = max(1.0, *(e / 2 / a for e, a in zip(extents, DEFAULT_ELLIPSE_MM, strict=True)))
-    return DEFAULT_ELLIPSE_MM[0] * growth, DEFAULT_ELLIPSE_MM[1] * growth
+    starts = [_preset(e, "standard") for e in evidence]
+    faults = [not_measurable(e) for e in evidence]
+    donors = [i for i, e in enumerate(evidence) if len(e) and faults[i] is None]
+    pool = [evidence[i].thinned(max(1, _MOST_POOLED // len(donors))) for i in donors]
+    readings = [starts[i].readings for i in donors]
+    table = count_table(starts[0].electronic_noise, starts[0].floor)
+    reason = _too_few(sum(map(len, pool)))
+    if reason is None:
+        found = fit(pool, readings, table)
+        reason = _implausible(found)
+    if reason is not None:
+        return [dataclasses.replace(s, fallback=f or reason) for s, f in zip(starts, faults, strict=True)]
+    own: list[Flux | None] = [None] * len(evidence)
+    for i, m in zip(donors, readings, strict=True):
+        (own[i],) = fit([evidence[i]], [m], table, shape=found.shape).fluxes
+    typical_z = float(np.median([z for i in donors if (z := evidence[i].z_correlation) is not None] or [0.0]))
+    patches = sum(f.patches for f in found.fluxes)
+    result = []
+    fluxes = shrunk(own, _flux_predictors(evidence, exposures))
+    for start, fault, e, flux in zip(starts, faults, evidence, fluxes, strict=True):
+        z = e.z_correlation if len(e) >= FEWEST_PATCHES else typical_z
+        confidence = _confidence(found, math.sqrt(patches * (1 + flux.patches)), start)
+        measured = _measured(start, found.shape, flux, depth=e.depth, z_correlation=z, confidence=confidence)
+        result.append(dataclasses.replace(start, fallback=fault) if fault else measured)
+    return result
+
+
+def shrunk(own: Sequence[Flux | None], ln_predictors: Sequence[float]) -> list[Flux]:
+    """Empirical-Bayes flux of each CT of a group.
+
+    ln N₀ − ln predictor scatters about the group's median by τ (robust); a CT's own estimate errs by s,
+    s² = 0.1² + 0.5²/patches. Each becomes (own · τ² + prediction · s²) / (τ² + s²).
+    """
+    levels = [float(np.mean(f.ln_flux)) - x if f else math.nan for f, x in zip(own, ln_predictors, strict=True)]
+    known = np.array([v for v in levels if not math.isnan(v)])
+    middle = float(np.median(known))
+    spread = float(1.4826 * np.median(np.abs(known - middle))) if len(known) > 1 else 1.0
+    result = []
+    for f, level, x in zip(own, levels, ln_predictors, strict=True):
+        if f is None:
+            result.append(Flux((0.0,), (middle + x,), 0))
+            continue
+        error = _OWN_SCATTER**2 + _PATCH_SCATTER**2 / max(f.patches, 1)
+        shift = (middle - level) * error / (error + spread**2)
+        result.append(Flux(f.slices, tuple(v + shift for v in f.ln_flux), f.patches))
+    return result
+
+
+def not_measurable(evidence: NoiseEvidence) -> str | None:
+    """Why the noise of a CT can't be a reconstruction's own, whatever its number of patches."""
+    pixel = max(evidence.spacing[1:])
+    if pixel > _LARGEST_PIXEL_MM:
+        return f"pixels of {pixel:.2f} mm are too coarse for a reconstruction's own noise, the image was resampled"
+    if len(evidence) and evidence.sd_hu < _SMALLEST_SD_HU:
+        return (
+            f"soft-tissue noise of {evidence.sd_hu:.2f} HU is too low for filtered back-projection:"
+            " denoised or synthetic"
+        )
+    return None
 
 
 def z_filter(correlation: float) -> tuple[float, ...]:
@@ -107,37 +169,28 @@ def _gaussian_taps(width: float) -> NDArray[np.float64]:
     return np.asarray(taps / np.linalg.norm(taps))
 
 
-def _chosen_slices(depth: int) -> list[int]:
-    """Up to 24 slices, evenly spaced, each with a following one where there is one."""
-    last = max(0, depth - 2)
-    return sorted({round(z) for z in np.linspace(0, last, min(_MOST_SLICES, last + 1))})
+def _preset(evidence: NoiseEvidence, kernel: str) -> DoseCalibration:
+    return preset(
+        reason="",
+        slice_mm=evidence.spacing[0],
+        ellipse_mm=evidence.ellipse_mm,
+        kernel=kernel,
+        patches=len(evidence),
+    )
 
 
-def _groups(patches: Patches) -> NDArray[np.int64]:
-    """Consecutive slices share a flux until a group holds `_PATCHES_A_GROUP` patches."""
-    groups = np.zeros(len(patches), dtype=np.int64)
-    group, held = 0, 0
-    for z in np.unique(patches.slices):
-        here = patches.slices == z
-        if held >= _PATCHES_A_GROUP and (patches.slices >= z).sum() >= _PATCHES_A_GROUP:
-            group, held = group + 1, 0
-        groups[here] = group
-        held += int(here.sum())
-    return groups
+def _flux_predictors(evidence: Sequence[NoiseEvidence], exposures: Sequence[float | None] | None) -> list[float]:
+    thickness = [math.log(e.spacing[0]) for e in evidence]
+    known = [v for v in exposures or () if v]
+    if len(known) < len(thickness):
+        return thickness
+    return [t + math.log(v) for t, v in zip(thickness, known, strict=True)]
 
 
-def _not_measurable(stack: AxialStack, patches: Patches) -> str | None:
-    if max(stack.spacing[1:]) > _LARGEST_PIXEL_MM:
-        return (
-            f"pixels of {max(stack.spacing[1:]):.2f} mm are too coarse for a reconstruction's own noise,"
-            " the image was resampled"
-        )
-    if len(patches) < FEWEST_PATCHES:
-        return f"{len(patches)} homogeneous soft-tissue patches of {PATCH}×{PATCH}, {FEWEST_PATCHES} are needed"
-    sd = float(np.median(patches.pixels.std(axis=(1, 2))))
-    if sd < _SMALLEST_SD_HU:
-        return f"soft-tissue noise of {sd:.2f} HU is too low for filtered back-projection: denoised or synthetic"
-    return None
+def _too_few(patches: int) -> str | None:
+    if patches >= FEWEST_PATCHES:
+        return None
+    return f"{patches} homogeneous soft-tissue patches of {PATCH}×{PATCH}, {FEWEST_PATCHES} are needed"
 
 
 def _implausible(result: WhittleFit) -> str | None:
@@ -146,45 +199,31 @@ def _implausible(result: WhittleFit) -> str | None:
             f"the noise spectrum has collapsed (mean frequency {result.centroid:.2f} per mm): denoised or iterative"
             " reconstruction"
         )
-    flux = math.exp(float(np.median(result.ln_flux)))
+    flux = math.exp(float(np.median([v for f in result.fluxes for v in f.ln_flux])))
     if not _FLUX_RANGE[0] < flux < _FLUX_RANGE[1]:
         return f"the estimated flux of {flux:.2g} counts a ray is implausible"
     return None
 
 
+def _confidence(found: WhittleFit, patches: float, start: DoseCalibration) -> float:
+    agreement = min(found.misfit, 1 / max(found.misfit, 1e-6))
+    return agreement * patches / (patches + FEWEST_PATCHES) * (0.5 if start.ellipse_mm else 1.0)
+
+
 def _measured(
-    start: DoseCalibration, stack: AxialStack, patches: Patches, groups: NDArray[np.int64], result: WhittleFit
+    start: DoseCalibration, shape: Shape, flux: Flux, *, depth: int, z_correlation: float | None, confidence: float
 ) -> DoseCalibration:
-    kept = int(result.kept.sum())
-    centres = [float(patches.slices[groups == g].mean()) for g in range(len(result.ln_flux))]
-    flux = np.exp(np.interp(np.arange(len(stack.array)), centres, result.ln_flux))
-    agreement = min(result.misfit, 1 / max(result.misfit, 1e-6))
+    values = np.exp(np.interp(np.arange(depth), flux.slices, flux.ln_flux))
+    kept = values if len(flux.slices) > 1 else values[:1]
     return dataclasses.replace(
         start,
-        flux=tuple(float(f) for f in flux) if len(centres) > 1 else (float(flux[0]),),
-        kernel_frequencies=result.frequencies,
-        kernel_ln_h2=result.ln_h2,
-        bowtie=result.bowtie,
-        tube_modulation=result.tube_modulation,
-        z_taps=z_filter(_z_correlation(stack, patches.subset(result.kept), result.centroid)),
-        confidence=round(agreement * kept / (kept + FEWEST_PATCHES) * (0.5 if start.ellipse_mm else 1.0), 3),
+        flux=tuple(float(f"{v:.{_DIGITS}g}") for v in kept),
+        kernel_frequencies=shape.frequencies,
+        kernel_ln_h2=shape.ln_h2,
+        bowtie=shape.bowtie,
+        tube_modulation=shape.tube_modulation,
+        z_taps=z_filter(z_correlation or 0.0),
+        confidence=round(confidence, 3),
         fallback=None,
-        patches=kept,
+        patches=flux.patches,
     )
-
-
-def _z_correlation(stack: AxialStack, patches: Patches, above: float) -> float:
-    """Correlation of the noise of neighbouring slices above a frequency, where anatomy is weak."""
-    rows = [i for i, z in enumerate(patches.slices) if z + 1 < len(stack.array)]
-    if not rows:
-        return 0.0
-    window = np.outer(np.hanning(PATCH), np.hanning(PATCH))
-    frequencies = [np.fft.fftfreq(PATCH, d=s) for s in stack.spacing[1:]]
-    high = np.hypot(frequencies[0][:, None], frequencies[1][None]) > above
-    sums = np.zeros(3)
-    for i in rows:
-        z, (r, c) = patches.slices[i], patches.corners[i]
-        pair = np.nan_to_num(np.asarray(stack.array[z : z + 2, r : r + PATCH, c : c + PATCH], dtype=float))
-        a, b = (np.fft.fft2((p - p.mean()) * window)[high] for p in pair)
-        sums += [(a * b.conj()).real.sum(), (abs(a) ** 2).sum(), (abs(b) ** 2).sum()]
-    return float(sums[0] / math.sqrt(max(sums[1] * sums[2], 1e-12)))

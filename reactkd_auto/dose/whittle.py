@@ -7,109 +7,168 @@ of `nps` with the exact variance of the rays through the patch, plus a steep ana
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from .geometry import ANGLES, angles, sample_rays
+from .counts import CountTable
+from .evidence import NoiseEvidence, Rays
+from .geometry import ANGLES
 from .nps import frequency_grid, kernel_ln_h2, over_angles, ramp_spectrum
 from .parameters import KERNEL_MTF50, PRESET_BOWTIE, knot_frequencies
-from .patches import PATCH, Patches
-from .rays import RayNoise, bowtie_profile, modulation
+from .patches import PATCH
 
-_STEPS = (60, 30, 30)
-_ANATOMY_COST = 1.0
+_STEPS = (200, 100, 100)
 _LOWEST_BINS = 2.5
+_HIGHEST = 0.55
+_WEAKEST = 0.03
 _CURVATURE = 20.0
 _BEND = 200.0
 _PARABOLA = 5000.0
-_ANATOMY_SCATTER = 1.5
 _START_RANGE = (-0.2, 0.1)
 _BOWTIE_PRIOR = (PRESET_BOWTIE, 1.0)
 _MODULATION_PRIOR = (0.0, 0.3)
-_EXCESS = 1.3
+_NO_MODULATION = 0.05
+_FLUX_STEP = 0.2
+_START_SHARE = 0.03
+_DEVIATIONS = 2.5
+_TOLERANCE = 1e-3
+_PATCHES_A_FLUX = 8
+
+Parameters = dict[str, torch.Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class WhittleFit:
-    """Estimates of one CT.
+@dataclass(frozen=True)
+class Shape:
+    """What CTs of one scanner and kernel share: kernel knots (mm⁻¹, ln H²), bowtie and modulation strengths."""
 
-    Attributes:
-        ln_flux: (groups,) ln N₀ of each group of slices, in the order of ``groups``.
-        frequencies, ln_h2: Kernel knots.
-        bowtie, tube_modulation: As in `DoseCalibration`.
-        kept: (patches,) bool, patches that entered the last round.
-        centroid: Mean frequency of the model's NPS, mm⁻¹.
-        misfit: Median over patches of mean P/S in the upper band, 1 where the model holds.
-    """
-
-    ln_flux: tuple[float, ...]
     frequencies: tuple[float, ...]
     ln_h2: tuple[float, ...]
     bowtie: float
     tube_modulation: float
-    kept: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Flux:
+    """Flux of one CT: ln N₀ at some slices, and the patches that it rests on."""
+
+    slices: tuple[float, ...]
+    ln_flux: tuple[float, ...]
+    patches: int
+
+
+@dataclass(frozen=True, eq=False)
+class WhittleFit:
+    """Estimates.
+
+    Attributes:
+        shape: Common to all CTs.
+        fluxes: One a CT, in the order given.
+        centroid: Mean frequency of the model's NPS, mm⁻¹.
+        misfit: Median over patches of mean P/S in the upper band, 1 where the model holds.
+    """
+
+    shape: Shape
+    fluxes: tuple[Flux, ...]
     centroid: float
     misfit: float
 
 
 @dataclass(frozen=True, eq=False)
-class PatchRays:
-    """Rays through the patches' centres: path length integrals, (u / 150 mm)² and ln-modulation, (patches, ANGLES)."""
+class _Sample:
+    """Pooled patches: bins in use, rays, index of the CT and of the flux of each patch, readings of each CT."""
 
-    path: torch.Tensor
-    bowtie: torch.Tensor
-    modulation: torch.Tensor
+    power: torch.Tensor
+    rays: Rays
+    case: torch.Tensor
+    group: torch.Tensor
+    case_of_group: torch.Tensor
+    readings: torch.Tensor
+
+    def rows(self, keep: torch.Tensor) -> _Sample:
+        return _Sample(
+            self.power[keep],
+            self.rays.rows(keep),
+            self.case[keep],
+            self.group[keep],
+            self.case_of_group,
+            self.readings,
+        )
 
 
 class _Model:
     """Bins of the periodogram in use and the expected spectrum at given parameters."""
 
-    def __init__(self, rays: RayNoise, frequencies: tuple[float, ...]) -> None:
-        spacing = rays.canvas.spacing
-        rho, theta = frequency_grid((PATCH, PATCH), spacing)
-        lowest = _LOWEST_BINS / (PATCH * min(spacing))
-        self.used = (rho > lowest) & (rho < frequencies[-1])
-        self.rho = rho[self.used].float()
-        self.to_bins = over_angles(torch.eye(ANGLES, dtype=torch.float64), theta[self.used]).float()
-        columns = torch.full((PATCH // 2 + 1,), 2.0)
+    def __init__(self, evidence: Sequence[NoiseEvidence], table: CountTable, shape: Shape | None) -> None:
+        self.pixels = pixels = _double([math.sqrt(e.spacing[1] * e.spacing[2]) for e in evidence])
+        ratio = math.sqrt(evidence[0].spacing[1] / evidence[0].spacing[2])
+        # Frequencies per pixel are common to all CTs; only their scale in mm⁻¹ differs.
+        cycles, theta = frequency_grid((PATCH, PATCH), (ratio, 1 / ratio))
+        lowest, highest = _LOWEST_BINS / PATCH, _highest(evidence, cycles)
+        self.used = (cycles > lowest) & (cycles < highest)
+        self.cycles = cycles[self.used]
+        self.window = _window_spread()[:, self.used.flatten()]
+        # The bins that leak into those in use, by their own frequency and direction.
+        source = (self.window > 0).any(1)
+        self.window = self.window[source]
+        self.rho = cycles.flatten()[source] / pixels[:, None]
+        self.to_bins = over_angles(torch.eye(ANGLES, dtype=torch.float64), theta.flatten()[source])
+        columns = torch.full((PATCH // 2 + 1,), 2.0, dtype=torch.float64)
         columns[0] = columns[-1] = 1
         self.weight = columns.expand(PATCH, -1)[self.used]
         self.ramp = ramp_spectrum(self.rho)
-        self.anatomy = (self.rho / lowest) ** -3
-        self.knots = torch.tensor(frequencies)
-        self.cropped = rays.canvas.ellipse is not None
-        self.table, self.readings = rays.table, rays.calibration.readings
-        self.low = self.rho < 1.6 * lowest
-        self.high = self.rho > 0.55 * self.rho.max()
+        self.anatomy = (self.cycles / lowest) ** -3
+        self.frequencies = shape.frequencies if shape else knot_frequencies(highest / float(pixels.min()))
+        self.knots = _double(self.frequencies)
+        self.table = table
+        self.low = self.cycles < 1.6 * lowest
+        self.high = self.cycles > 0.5 * self.cycles.max()
+        self.fixed: Parameters = {}
+        if shape:
+            self.fixed = {
+                "ln_h2": _double(shape.ln_h2[1:]),
+                "bowtie": _unbounded(shape.bowtie),
+                "modulation": _unbounded(shape.tube_modulation),
+            }
+        elif evidence[0].ellipse_mm:
+            # The place of a crop in the beam is unknown.
+            self.fixed = {"bowtie": _unbounded(_BOWTIE_PRIOR[0]), "modulation": _unbounded(_NO_MODULATION)}
 
-    def noise(self, p: dict[str, torch.Tensor], rays: PatchRays, group: torch.Tensor) -> torch.Tensor:
-        """(patches, bins) model NPS of the noise."""
-        ln_counts = p["ln_flux"][group][:, None] - math.log(self.readings) - rays.path
-        ln_counts = ln_counts - positive(p["bowtie"]) * rays.bowtie
-        ln_counts = ln_counts + positive(p["modulation"]) * rays.modulation
-        variance = self.table.variance(torch.exp(ln_counts)) / self.readings
-        shape = self.ramp * torch.exp(kernel_ln_h2(self.rho, self.knots, with_unit_start(p["ln_h2"])))
-        return shape * (variance @ self.to_bins)
+    def kernel(self, p: Parameters) -> torch.Tensor:
+        """(CTs, source bins) NPS for a ray variance of 1."""
+        return self.ramp * torch.exp(kernel_ln_h2(self.rho, self.knots, with_unit_start(p["ln_h2"])))
 
-    def loss(
-        self, p: dict[str, torch.Tensor], rays: PatchRays, group: torch.Tensor, power: torch.Tensor
-    ) -> torch.Tensor:
+    def noise(self, p: Parameters, sample: _Sample) -> torch.Tensor:
+        """(patches, bins) expected periodogram of the noise."""
+        readings = sample.readings[sample.case][:, None]
+        ln_counts = p["ln_flux"][sample.group][:, None] - torch.log(readings) - sample.rays.path
+        ln_counts = ln_counts - positive(p["bowtie"]) * sample.rays.bowtie
+        ln_counts = ln_counts + positive(p["modulation"]) * sample.rays.modulation
+        variance = self.table.variance(torch.exp(ln_counts)) / readings
+        return (self.kernel(p)[sample.case] * (variance @ self.to_bins)) @ self.window
+
+    def structure(self, p: Parameters, sample: _Sample) -> torch.Tensor:
+        """(patches, bins) power of anatomy, one level a CT: free in each patch, it would swallow noise."""
+        return torch.exp(p["ln_anatomy"])[sample.case][:, None] * self.anatomy
+
+    def excess(self, p: Parameters, sample: _Sample, band: torch.Tensor) -> torch.Tensor:
+        """(patches,) mean of found over expected power in a band."""
+        return (sample.power / (self.noise(p, sample) + self.structure(p, sample)))[:, band].mean(1)
+
+    def loss(self, p: Parameters, sample: _Sample) -> torch.Tensor:
         """Negative ln-likelihood (Hann windows leave about half of the bins independent) and priors."""
-        spectrum = self.noise(p, rays, group) + torch.exp(p["ln_anatomy"])[:, None] * self.anatomy
-        likelihood = ((torch.log(spectrum) + power / spectrum) * self.weight).sum() / 4
+        spectrum = self.noise(p, sample) + self.structure(p, sample)
+        likelihood = ((torch.log(spectrum) + sample.power / spectrum) * self.weight).sum() / 4
         prior = sum(
             ((positive(p[name]) - mean) / spread).square().sum()
             for name, (mean, spread) in (("bowtie", _BOWTIE_PRIOR), ("modulation", _MODULATION_PRIOR))
         )
-        # Anatomy scatters about a common level and costs a little: free, it would swallow low-frequency noise.
-        scatter = (p["ln_anatomy"] - p["anatomy_level"]).square().sum() / (2 * _ANATOMY_SCATTER**2)
-        low = spectrum[:, self.low].mean(1)
-        share = torch.exp(p["ln_anatomy"]) * self.anatomy[self.low].mean() / low
-        scatter = scatter + _ANATOMY_COST * share.sum()
-        rough = p["ln_flux"].diff().square().sum() * 12
-        return likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + scatter + rough
+        same = sample.case_of_group[1:] == sample.case_of_group[:-1]
+        rough = (p["ln_flux"].diff().square() * same).sum() / (2 * _FLUX_STEP**2)
+        return likelihood + kernel_penalty(with_unit_start(p["ln_h2"]), self.knots) + prior / 2 + rough
 
 
 def with_unit_start(ln_h2: torch.Tensor) -> torch.Tensor:
@@ -132,114 +191,164 @@ def kernel_penalty(ln_h2: torch.Tensor, frequencies: torch.Tensor) -> torch.Tens
     return start + second.square().sum() * _CURVATURE + second.diff().square().sum() * _BEND
 
 
-def patch_rays(patches: Patches, volume: np.ndarray, rays: RayNoise) -> PatchRays:
-    """Project the slices of the patches and sample the rays through the patches' centres."""
-    theta = angles().float()
-    parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    centres = torch.stack(
-        [
-            torch.from_numpy(
-                (patches.corners[:, i] + (PATCH - 1) / 2 - (rays.canvas.shape[i] - 1) / 2)
-                * rays.canvas.spacing[i]
-                / rays.canvas.pixel
-            )
-            for i in (0, 1)
-        ],
-        dim=1,
-    ).float()
-    for z in np.unique(patches.slices):
-        hu = torch.from_numpy(np.ascontiguousarray(volume[z : z + 1], dtype=np.float32))
-        path = rays.projector.project(rays.canvas.attenuation(hu)) * rays.canvas.pixel
-        at = centres[torch.from_numpy(patches.slices == z)]
-        u = at[:, 1:] * torch.cos(theta) + at[:, :1] * torch.sin(theta)
-        turned = modulation(path, 1.0)[0, :, 0].expand(len(at), -1)
-        parts.append((sample_rays(path[0], u), bowtie_profile(u * rays.canvas.pixel), turned))
-    return PatchRays(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def fit(patches: Patches, groups: np.ndarray, volume: np.ndarray, rays: RayNoise) -> WhittleFit:
+def fit(
+    evidence: Sequence[NoiseEvidence], readings: Sequence[int], table: CountTable, *, shape: Shape | None = None
+) -> WhittleFit:
     """Maximise the likelihood by L-BFGS in three rounds, each without the patches that hold too much structure.
 
     Args:
-        patches: Sorted by slice.
-        groups: (patches,) group of slices that shares one flux, from 0.
-        volume: (z, y, x) HU.
-        rays: Geometry, readings and electronic noise; its flux, kernel and filters are not used.
+        evidence: CTs of one scanner and kernel, each with at least one patch; crops or whole fields of view.
+        readings: Detector readings merged into one ray, one a CT.
+        table: Count statistics of a reading.
+        shape: Known, so that only fluxes are fitted.
     """
-    frequencies = knot_frequencies(0.55 / max(rays.canvas.spacing))
-    model, through = _Model(rays, frequencies), patch_rays(patches, volume, rays)
-    power, group = patches.periodograms[:, model.used], torch.from_numpy(groups)
-    parameters = _start(model, through, group, power)
-    keep = torch.ones(len(patches), dtype=torch.bool)
+    model = _Model(evidence, table, shape)
+    sample = _pooled(evidence, readings, model)
+    parameters = _start(model, sample)
+    keep = torch.ones(len(sample.power), dtype=torch.bool)
     for steps in _STEPS:
-        data = (_rows(through, keep), group[keep], power[keep])
-        _maximise(model, parameters, data, keep, steps)
+        parameters = _maximise(model, parameters, sample.rows(keep), steps)
         with torch.no_grad():
-            ratio = (power / model.noise(parameters, through, group))[:, model.high].mean(1)
-        keep = ratio < _EXCESS * torch.quantile(ratio, 0.25)
+            ratio = model.excess(parameters, sample, model.high)
+            keep = _quiet(ratio) & _quiet(model.excess(parameters, sample, model.low))
     with torch.no_grad():
-        knots = with_unit_start(parameters["ln_h2"])
-        shape = model.ramp * torch.exp(kernel_ln_h2(model.rho, model.knots, knots)) * model.weight
-        centroid = float((shape * model.rho).sum() / shape.sum())
-    return WhittleFit(
-        tuple(parameters["ln_flux"].tolist()),
-        frequencies,
-        tuple(knots.tolist()),
+        weighted = (model.kernel(parameters)[0] @ model.window) * model.weight
+        centroid = float((weighted * model.cycles).sum() / weighted.sum() / model.pixels[0])
+    found = Shape(
+        model.frequencies,
+        tuple(with_unit_start(parameters["ln_h2"]).tolist()),
         float(positive(parameters["bowtie"])),
         float(positive(parameters["modulation"])),
-        keep.numpy(),
-        centroid,
-        float(ratio[keep].median()),
+    )
+    slices = np.concatenate([e.slices for e in evidence])
+    fluxes = tuple(_flux(parameters["ln_flux"], sample, slices, keep, case) for case in range(len(evidence)))
+    return WhittleFit(found, fluxes, centroid, float(ratio[keep].median()))
+
+
+def _quiet(ratio: torch.Tensor) -> torch.Tensor:
+    """Patches not far above the middle in ln; middle and deviation from the lower tail, which structure spares."""
+    level = torch.log(ratio)
+    low, quarter = torch.quantile(level, torch.tensor([0.05, 0.25], dtype=level.dtype))
+    deviation = (quarter - low) / 0.97
+    return level < quarter + (0.674 + _DEVIATIONS) * deviation
+
+
+def _flux(ln_flux: torch.Tensor, sample: _Sample, slices: NDArray[np.int64], keep: torch.Tensor, case: int) -> Flux:
+    groups = (sample.case_of_group == case).nonzero()[:, 0].tolist()
+    centres = tuple(float(slices[(sample.group == g).numpy()].mean()) for g in groups)
+    return Flux(centres, tuple(ln_flux[groups].tolist()), int(keep[sample.case == case].sum()))
+
+
+def _pooled(evidence: Sequence[NoiseEvidence], readings: Sequence[int], model: _Model) -> _Sample:
+    groups, case_of_group = [], []
+    for case, e in enumerate(evidence):
+        own = flux_groups(e.slices)
+        groups.append(torch.from_numpy(own) + len(case_of_group))
+        case_of_group += [case] * (int(own.max()) + 1)
+    names = ("path", "bowtie", "modulation")
+    rays = Rays(*(torch.cat([getattr(e.rays, name) for e in evidence]).double() for name in names))
+    return _Sample(
+        torch.cat([e.power for e in evidence])[:, model.used].double(),
+        rays,
+        torch.cat([torch.full((len(e),), case) for case, e in enumerate(evidence)]),
+        torch.cat(groups),
+        torch.tensor(case_of_group),
+        _double(readings),
     )
 
 
-def _start(model: _Model, rays: PatchRays, group: torch.Tensor, power: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The standard kernel, a flux that matches the middle band, and next to no anatomy: noise explains first."""
+def flux_groups(slices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Index of the flux of each patch: consecutive slices share one until it holds `_PATCHES_A_FLUX` patches."""
+    groups = np.zeros(len(slices), dtype=np.int64)
+    group, held = 0, 0
+    for z in np.unique(slices):
+        here = slices == z
+        if held >= _PATCHES_A_FLUX and (slices >= z).sum() >= _PATCHES_A_FLUX:
+            group, held = group + 1, 0
+        groups[here] = group
+        held += int(here.sum())
+    return groups
+
+
+def _start(model: _Model, sample: _Sample) -> Parameters:
+    """The standard kernel, fluxes that match the middle band, and next to no anatomy: noise explains first."""
     half = KERNEL_MTF50["standard"]
     parameters = {
-        "ln_flux": torch.full((int(group.max()) + 1,), math.log(1e6)),
+        "ln_flux": torch.full((len(sample.case_of_group),), math.log(1e6), dtype=torch.float64),
         "ln_h2": -2 * math.log(2) * (model.knots[1:] / half) ** 2,
-        "bowtie": torch.tensor(_BOWTIE_PRIOR[0]).expm1().log(),
-        "modulation": torch.tensor(-3.0),
+        "bowtie": _unbounded(_BOWTIE_PRIOR[0]),
+        "modulation": _unbounded(_NO_MODULATION),
+        "ln_anatomy": torch.full((len(sample.readings),), -30.0, dtype=torch.float64),
+        **model.fixed,
     }
-    middle = (model.rho > 0.3 * model.rho.max()) & ~model.high
-    ratio = (power / model.noise(parameters, rays, group))[:, middle].mean(1)
-    parameters["ln_flux"] -= torch.log(torch.quantile(ratio, 0.25).clamp_min(1e-6))
-    low = power[:, model.rho < 2 * model.rho.min()].mean(1)
-    parameters["ln_anatomy"] = torch.log(low.clamp_min(1e-6)) - 4
-    parameters["anatomy_level"] = parameters["ln_anatomy"].median()
+    middle = (model.cycles > 0.3 * model.cycles.max()) & ~model.high
+    ratio = model.excess(parameters, sample, middle)
+    for group in range(len(sample.case_of_group)):
+        own = ratio[sample.group == group]
+        parameters["ln_flux"][group] -= torch.log(torch.quantile(own, 0.25).clamp_min(1e-6))
+    with torch.no_grad():
+        low = model.noise(parameters, sample)[:, model.low].mean(1)
+    for case in range(len(sample.readings)):
+        parameters["ln_anatomy"][case] = torch.log(_START_SHARE * low[sample.case == case].median())
     return parameters
 
 
-def _maximise(
-    model: _Model,
-    parameters: dict[str, torch.Tensor],
-    data: tuple[PatchRays, torch.Tensor, torch.Tensor],
-    keep: torch.Tensor,
-    steps: int,
-) -> None:
-    """One round of L-BFGS; writes the result into ``parameters``.
-
-    In a crop the bowtie and the modulation stay at their presets: the place of the crop in the beam is unknown.
-    """
-    active = {k: (v[keep] if k == "ln_anatomy" else v).clone() for k, v in parameters.items()}
-    fixed = ("bowtie", "modulation") if model.cropped else ()
-    free = [v.requires_grad_() for k, v in active.items() if k not in fixed]
-    optimiser = torch.optim.LBFGS(free, max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+def _maximise(model: _Model, parameters: Parameters, sample: _Sample, steps: int) -> Parameters:
+    """One round of L-BFGS."""
+    active = {k: v.clone() for k, v in parameters.items()}
+    free = [v.requires_grad_() for k, v in active.items() if k not in model.fixed]
+    optimiser = torch.optim.LBFGS(
+        free, max_iter=steps, history_size=20, line_search_fn="strong_wolfe", tolerance_change=_TOLERANCE
+    )
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = model.loss(active, *data)
+        loss = model.loss(active, sample)
         loss.backward()
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    for name, value in active.items():
-        if name == "ln_anatomy":
-            parameters[name][keep] = value.detach()
-        else:
-            parameters[name] = value.detach()
+    return {name: value.detach() for name, value in active.items()}
 
 
-def _rows(rays: PatchRays, keep: torch.Tensor) -> PatchRays:
-    return PatchRays(rays.path[keep], rays.bowtie[keep], rays.modulation[keep])
+def _unbounded(strength: float) -> torch.Tensor:
+    """Inverse of `positive`."""
+    return _double(max(strength, 1e-4)).expm1().log()
+
+
+def _double(values: float | Sequence[float]) -> torch.Tensor:
+    """Sums of 10⁵ logarithms need float64 for a line search to see its way."""
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _window_spread() -> torch.Tensor:
+    """(bins, bins) share of each bin's power that a Hann window carries to each bin, of the real FFT.
+
+    |W|² of a periodic Hann window is (1/6, 2/3, 1/6) along each axis: it matters where the spectrum bends, near 0 and
+    between streaks.
+    """
+    half = PATCH // 2 + 1
+    taps = torch.tensor([1 / 6, 2 / 3, 1 / 6], dtype=torch.float64)
+    spread = torch.zeros(PATCH, half, PATCH, half, dtype=torch.float64)
+    rows = torch.arange(PATCH)
+    for i, row_tap in enumerate(taps):
+        for j, column_tap in enumerate(taps):
+            for column in range(half):
+                y, x = rows + i - 1, column + j - 1
+                if x < 0 or x >= half:  # the other half of the plane is this one turned by 180°
+                    y, x = -y, -x % PATCH
+                spread[y % PATCH, x, rows, column] += row_tap * column_tap
+    return spread.reshape(PATCH * half, PATCH * half)
+
+
+def _highest(evidence: Sequence[NoiseEvidence], cycles: torch.Tensor) -> float:
+    """Cycles per pixel beyond which there is less than 3 % of the strongest ring's power: what is there leaked."""
+    power = torch.cat([e.power for e in evidence])
+    spectrum = (power / power.mean((1, 2), keepdim=True)).mean(0)
+    ring = (cycles * PATCH).round().long()
+    count = torch.bincount(ring.flatten()).clamp_min(1)
+    rings = torch.bincount(ring.flatten(), weights=spectrum.double().flatten()) / count
+    first = math.ceil(_LOWEST_BINS)
+    peak = first + int(rings[first:].argmax())
+    weak = (rings[peak:] < _WEAKEST * rings[peak]).nonzero()
+    return min(_HIGHEST, (peak + int(weak[0])) / PATCH) if len(weak) else _HIGHEST

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import torch
 
 from reactkd_auto.dose import DoseCalibration, calibrate, degrade
-from reactkd_auto.dose.calibration import assumed_ellipse
+from reactkd_auto.dose.evidence import assumed_ellipse
 from reactkd_auto.dose.degrade import added_noise
 from reactkd_auto.dose.synthesis import noise_model
 from reactkd_auto.dose.volumes import axial_stack
