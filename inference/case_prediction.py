@@ -67,7 +67,7 @@ def predict_case(
         return CaseResult(key, case.case, "not classified", reason=regions.reason, regions_from=regions.source)
     raw = RawCase(case.case, read.raw.images, regions.image)
     prepared = preprocess_case(
-        raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case.case, label=None, noise_seed=None
+        raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case.case, label=None
     )
     window = centre_window(model.plan)
     batch = collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device)

@@ -17,6 +17,7 @@ from reactkd_auto.jsonio import remove_leftovers
 from reactkd_auto.lock import locked
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
 from reactkd_auto.planning.cohort import Cohort, summarise
+from reactkd_auto.planning.dose import pool_noise
 from reactkd_auto.planning.hardware import choose_hardware
 from reactkd_auto.planning.measuring import measure_cases, read_rows
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
@@ -127,6 +128,7 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     cases, failures = measure_cases(
         rows, dataset, raw=rooms.raw, store=rooms.out / STORE, workers=options.workers, quiet=options.quiet
     )
+    cases = pool_noise(cases, rooms.out / STORE, workers=options.workers, quiet=options.quiet)
     fingerprint = Fingerprint(name, tuple(cases))
     cohort = _usable(summarise(fingerprint, dataset))
     folds, _ = wanted_folds(cohort, options.overrides)

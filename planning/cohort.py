@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.fingerprint import QUANTILE_LEVELS, CaseFingerprint, Fingerprint, Intensities
+from reactkd_auto.fingerprint import QUANTILE_LEVELS, CaseFingerprint, DoseMeasurement, Fingerprint, Intensities
 from reactkd_auto.plan import TripleMm
 from reactkd_auto.planning.triples import triple_mm
 
@@ -31,6 +31,25 @@ class PooledIntensities:
 
 
 @dataclass(frozen=True)
+class NoiseSummary:
+    """How the CTs' noise was calibrated.
+
+    Attributes:
+        cases: CTs measured.
+        departures: Of each, at `LOW_DOSES`.
+        cropped, presets, pooled: How many are crops, rest on a preset, were calibrated with others.
+        assumed: How many are crops or rest on a preset.
+    """
+
+    cases: int
+    departures: tuple[tuple[float, ...], ...]
+    cropped: int
+    presets: int
+    pooled: int
+    assumed: int
+
+
+@dataclass(frozen=True)
 class Cohort:
     """The cohort in numbers. Triples are (z, y, x).
 
@@ -46,6 +65,7 @@ class Cohort:
         organ_volumes_mm3: Of the cases that have an organ.
         neighbour_distance_mm: Median distance of a region's centroid to the nearest other; None if there are no two.
         intensities: By channel name; a channel that no case has is missing.
+        noise: Of the base CTs.
     """
 
     dataset: Dataset
@@ -63,6 +83,7 @@ class Cohort:
     organ_volumes_mm3: tuple[float, ...]
     neighbour_distance_mm: float | None
     intensities: Mapping[str, PooledIntensities]
+    noise: NoiseSummary
 
     @property
     def has_regions(self) -> bool:
@@ -97,6 +118,19 @@ def summarise(fingerprint: Fingerprint, dataset: Dataset) -> Cohort:
             for channel in dataset.channels
             if any(channel.name in c.intensities for c in cases)
         },
+        noise=summarise_noise([c.dose for c in cases if c.dose is not None]),
+    )
+
+
+def summarise_noise(measured: Sequence[DoseMeasurement]) -> NoiseSummary:
+    """How the CTs' noise was calibrated, in numbers."""
+    return NoiseSummary(
+        cases=len(measured),
+        departures=tuple(m.departures for m in measured),
+        cropped=sum(m.cropped for m in measured),
+        presets=sum(m.preset for m in measured),
+        pooled=sum(m.pooled > 1 and not m.preset for m in measured),
+        assumed=sum(m.cropped or m.preset for m in measured),
     )
 
 

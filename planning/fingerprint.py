@@ -12,10 +12,12 @@ from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import RawCase, load_case
 from reactkd_auto.jsonio import content_hash, read_document, write_json
+from reactkd_auto.planning.dose import evidence_path, measure_dose
 from reactkd_auto.planning.properties import Property, channels, geometry, intensities
 from reactkd_auto.planning.region_properties import regions
+from reactkd_auto.planning.sidecar import read_sidecar, sidecar_path
 
-MEASUREMENT_VERSION = 1
+MEASUREMENT_VERSION = 2
 """Raised when a property changes its meaning, so that stored measurements are made again."""
 PROPERTIES: tuple[Property, ...] = (geometry, channels, intensities, regions)
 
@@ -36,9 +38,15 @@ def fingerprint_case(labelled: LabelledCase, *, raw: Path, dataset: Dataset, sto
     """
     path = store / f"{labelled.case}.json"
     files = input_hash(raw, dataset, labelled.case)
-    if known := _stored(path, files):
+    has_noise = dataset.base.role == "ct"
+    if (known := _stored(path, files)) and (not has_noise or evidence_path(store, labelled.case).is_file()):
         return dataclasses.replace(known, patient=labelled.patient, label=labelled.label)
-    measured = measure_case(load_case(raw, dataset, labelled.case), dataset, labelled, input_hash=files)
+    images = load_case(raw, dataset, labelled.case)
+    measured = dataclasses.replace(
+        measure_case(images, dataset, labelled, input_hash=files),
+        scan=read_sidecar(sidecar_path(raw / "imagesTr", labelled.case)),
+        dose=measure_dose(images, store) if has_noise else None,
+    )
     write_json(path, measured)
     return measured
 
@@ -49,7 +57,8 @@ def input_hash(raw: Path, dataset: Dataset, case: str) -> str:
         content_hash([MEASUREMENT_VERSION, dataset.channels, dataset.regions]).encode(), usedforsecurity=False
     )
     paths = [channel_path(raw / "imagesTr", case, i, dataset.file_ending) for i in range(len(dataset.channels))]
-    for path in [*paths, region_path(raw / "regionsTr", case, dataset.file_ending)]:
+    regions_of_case = region_path(raw / "regionsTr", case, dataset.file_ending)
+    for path in [*paths, regions_of_case, sidecar_path(raw / "imagesTr", case)]:
         digest.update(b"\0file" if path.is_file() else b"\0none")
         if path.is_file():
             with path.open("rb") as file:

@@ -10,6 +10,7 @@ from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import Fingerprint
 from reactkd_auto.plan import Plan, Triple, TripleMm, ZoomedCase
 from reactkd_auto.planning.cohort import Cohort
+from reactkd_auto.planning.rules import dose as dose_rules
 from reactkd_auto.planning.rules import graph as graph_rules
 from reactkd_auto.planning.rules import grid as grid_rules
 from reactkd_auto.planning.rules import teachers as teacher_rules
@@ -94,7 +95,7 @@ def make_plan(frame: Frame, fingerprint: Fingerprint, cohort: Cohort, splits: Sp
         "normalisation": normalisation(cohort),
         "network": networks,
         "graph": graph_rules.graph(cohort, networks[0], spacing),
-        "dose": teacher_rules.dose(cohort),
+        "dose": dose_rules.dose(cohort),
         "structure_function_teacher": teacher,
         "localiser": localiser(cohort, hardware, spacing),
         "augmentation": augmented,

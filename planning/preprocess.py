@@ -16,10 +16,11 @@ from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import load_case
 from reactkd_auto.jsonio import content_hash
 from reactkd_auto.plan import Plan, read_plan
+from reactkd_auto.planning.dose import calibration_of, noise_flags
 from reactkd_auto.planning.rooms import Rooms
-from reactkd_auto.preprocessing import preprocess_case
+from reactkd_auto.preprocessing import NoiseSource, preprocess_case
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 """Raised when preprocessing changes its results, so that stored cases are made again."""
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,9 @@ def plan_parts(plan: Plan) -> dict[str, Any]:
 
 
 def case_hash(case: CaseFingerprint, plan: Plan) -> str:
-    """Identity of a preprocessed case: its files, its row in the label table, and the plan's parts."""
-    return content_hash([PREPROCESSING_VERSION, case.input_hash, case.patient, case.label, plan_parts(plan)])
+    """Identity of a preprocessed case: its files, its row in the label table, its noise, and the plan's parts."""
+    noise = case.dose if plan.dose.enabled else None
+    return content_hash([PREPROCESSING_VERSION, case.input_hash, case.patient, case.label, noise, plan_parts(plan)])
 
 
 def outdated_cases(cases: Sequence[CaseFingerprint], plan: Plan, folder: Path) -> list[CaseFingerprint]:
@@ -133,9 +135,16 @@ def _preprocess(case: CaseFingerprint, *, plan: Plan, dataset: Dataset, raw: Pat
         patient=case.patient,
         label=case.label,
         input_hash=case_hash(case, plan),
-        noise_seed=noise_seed(plan, case.case),
+        noise=_noise_source(case, plan),
     )
     write_case(folder, done, chunk=plan.patch_size)
+
+
+def _noise_source(case: CaseFingerprint, plan: Plan) -> NoiseSource | None:
+    calibration = calibration_of(case)
+    if calibration is None:
+        return None
+    return NoiseSource(calibration, noise_seed(plan, case.case), noise_flags(case))
 
 
 def _is_current(case: CaseFingerprint, plan: Plan, folder: Path) -> bool:

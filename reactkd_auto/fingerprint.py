@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .jsonio import content_hash, read_document, write_json
 
@@ -12,6 +13,8 @@ SCHEMA_VERSION = 1
 QUANTILE_LEVELS = (0.0, 0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995, 1.0)
 RING_WIDTHS_MM = (5.0, 7.5, 10.0)
 """Ring widths tried on every lesion; a planned ring lies between the first and the last."""
+LOW_DOSES = (0.05, 0.07, 0.1, 0.15, 0.2, 0.25)
+"""Dose fractions at which the departure from the quantum law is measured."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,57 @@ class Intensities:
 
 
 @dataclass(frozen=True)
+class ScanInfo:
+    """What a sidecar file says about the acquisition of the base CT; empty or None where it is silent.
+
+    Attributes:
+        scanner: Manufacturer and model.
+        kernel: Reconstruction kernel.
+        kilovolts: Tube voltage.
+        exposure_mas: Tube current × time of a rotation, mAs.
+        iterative: Whether it names an iterative or learned reconstruction.
+    """
+
+    scanner: str = ""
+    kernel: str = ""
+    kilovolts: float | None = None
+    exposure_mas: float | None = None
+    iterative: bool = False
+
+
+@dataclass(frozen=True)
+class DoseMeasurement:
+    """How the noise of a CT arises, from its soft tissue.
+
+    Attributes:
+        calibration: A `reactkd_auto.dose.DoseCalibration`.
+        departures: At `LOW_DOSES`, median over the body of added SD / quantum law √((1 − a) / a · 1/N): above 1 where
+            electronic noise and starved rays add to it.
+        sharpness: Mean frequency of the noise between 0.2 and 0.5 mm⁻¹; None where no soft tissue is homogeneous.
+        patches: Patches of homogeneous soft tissue found.
+        pooled: CTs that the kernel was estimated from.
+        pooled_hash: Of those CTs; empty for a CT that stands on its own.
+    """
+
+    calibration: dict[str, Any]
+    departures: tuple[float, ...]
+    sharpness: float | None
+    patches: int
+    pooled: int = 1
+    pooled_hash: str = ""
+
+    @property
+    def cropped(self) -> bool:
+        """Whether path lengths outside of the image had to be assumed."""
+        return self.calibration["ellipse_mm"] is not None
+
+    @property
+    def preset(self) -> bool:
+        """Whether nothing could be measured."""
+        return self.calibration["fallback"] is not None
+
+
+@dataclass(frozen=True)
 class CaseFingerprint:
     """What was measured on one case. Triples are (z, y, x).
 
@@ -49,6 +103,8 @@ class CaseFingerprint:
         organ_volume_mm3: Of the organ with the lesions in it; None without an organ region.
         neighbour_distances_mm: From each lesion's or organ's centroid to the nearest other one.
         flags: Sentences that a person should read about this case.
+        scan: Of the sidecar ``CASE_0000.json``; None without one.
+        dose: None where the base is no CT.
     """
 
     case: str
@@ -66,6 +122,8 @@ class CaseFingerprint:
     organ_volume_mm3: float | None
     neighbour_distances_mm: tuple[float, ...]
     flags: tuple[str, ...] = ()
+    scan: ScanInfo | None = None
+    dose: DoseMeasurement | None = None
 
     @property
     def image_extent_mm(self) -> tuple[float, float, float]:

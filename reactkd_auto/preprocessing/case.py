@@ -16,7 +16,7 @@ from .channels import store_channels
 from .coarse import coarse_case
 from .grid import CaseGrid, Grid, case_grid
 from .labels import resample_labels
-from .noise import no_noise, store_noise
+from .noise import NoiseSource, no_noise, store_noise
 
 OUTSIDE_AIR_HU = -950.0
 """Lung is denser; what is not is outside the body (or bowel gas)."""
@@ -31,7 +31,7 @@ def preprocess_case(
     patient: str,
     label: int | None,
     input_hash: str = "",
-    noise_seed: int | None,
+    noise: NoiseSource | None = None,
 ) -> PreprocessedCase:
     """Bring a case onto one grid round its regions.
 
@@ -40,18 +40,15 @@ def preprocess_case(
         plan: Spacing, sizes, normalisation, graph, dose, localiser.
         dataset: Channels and regions.
         patient, label, input_hash: Kept in the properties.
-        noise_seed: Of the dose noise; None: none is made (prediction).
-
-    Raises:
-        UserError: The CT cannot be calibrated at all (see `reactkd_auto.dose.calibrate`).
+        noise: How noise of lower doses arises; None: none is made (prediction).
     """
     placed = case_grid(raw, plan, dataset)
     grid = placed.grid
     image, valid = store_channels(raw, grid, plan, dataset)
     nodes = _nodes(raw, grid, image[0], valid, plan=plan, dataset=dataset)
-    noise = no_noise(grid)
-    if noise_seed is not None and plan.dose.enabled:
-        noise = store_noise(raw.images[0], grid, plan.dose, seed=noise_seed, case=raw.case)
+    stored = no_noise(grid)
+    if noise is not None and plan.dose.enabled:
+        stored = store_noise(raw.images[0], grid, plan.dose, noise, case=raw.case)
     base = raw.images[0]
     properties = CaseProperties(
         case=raw.case,
@@ -70,13 +67,13 @@ def preprocess_case(
         node_geometry=tuple(tuple(row) for row in nodes.geometry.tolist()),
         node_voxels=tuple(nodes.voxels.tolist()),
         edges=tuple(tuple(row) for row in nodes.edges.tolist()),
-        noise_levels=noise.levels,
-        dose_calibration=noise.calibration,
+        noise_levels=stored.levels,
+        dose_calibration=stored.calibration,
         input_hash=input_hash,
-        flags=(*_flags(raw, placed, valid, nodes, plan=plan, dataset=dataset), *noise.flags),
+        flags=(*_flags(raw, placed, valid, nodes, plan=plan, dataset=dataset), *stored.flags),
     )
     coarse = coarse_case(raw, plan, dataset) if plan.localiser.enabled else None
-    return PreprocessedCase(properties, image, valid, nodes.layers, noise.noise, noise.log_ratio, coarse)
+    return PreprocessedCase(properties, image, valid, nodes.layers, stored.noise, stored.log_ratio, coarse)
 
 
 def _nodes(

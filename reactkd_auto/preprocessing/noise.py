@@ -27,6 +27,21 @@ LARGEST_TILT = 1e-3
 
 
 @dataclass(frozen=True)
+class NoiseSource:
+    """What a case's noise is made from.
+
+    Attributes:
+        calibration: Of the whole CT, as the fingerprint has it.
+        seed: Of the realisations.
+        flags: Sentences about it that a person should read.
+    """
+
+    calibration: DoseCalibration
+    seed: int
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class StoredNoise:
     """Noise as a case stores it; see `PreprocessedCase`."""
 
@@ -43,27 +58,26 @@ def no_noise(grid: Grid) -> StoredNoise:
     return StoredNoise(empty, empty, (), None)
 
 
-def store_noise(base: sitk.Image, grid: Grid, dose: DosePlan, *, seed: int, case: str) -> StoredNoise:
-    """Calibrate on the whole CT; synthesise where the grid needs it; resample.
+def store_noise(base: sitk.Image, grid: Grid, dose: DosePlan, source: NoiseSource, *, case: str) -> StoredNoise:
+    """Synthesise where the grid needs it; resample.
 
     Args:
         base: CT in HU, native grid.
         grid: The case's.
         dose: For the levels.
-        seed, case: Of the realisations.
+        source: Calibration and seed.
+        case: Its name, part of the seed.
     """
-    from reactkd_auto.dose import calibrate, noise_fields
+    from reactkd_auto.dose import noise_fields
 
-    calibration = calibrate(base)
-    slab, calibration_here = _needed_slices(base, grid, calibration)
-    fields = noise_fields(slab, calibration_here, seed=seed, doses=dose.levels, case=case)
+    slab, calibration = _needed_slices(base, grid, source.calibration)
+    fields = noise_fields(slab, calibration, seed=source.seed, doses=dose.levels, case=case)
     noise = np.stack([to_int16(resample(_like(n, slab), grid), NOISE_SCALE_HU) for n in fields.noise])
     ratio = np.stack(
         [to_int16(resample(_like(r, slab), grid, smooth=False), LOG_RATIO_SCALE) for r in fields.log_ratio]
     )
-    document = {**to_plain(calibration), "reference_dose": fields.reference}
-    flags = (f"Noise of lower doses rests on a preset: {calibration.fallback}.",) if calibration.fallback else ()
-    return StoredNoise(noise, ratio, dose.levels, document, flags)
+    document = {**to_plain(source.calibration), "reference_dose": fields.reference}
+    return StoredNoise(noise, ratio, dose.levels, document, source.flags)
 
 
 def _needed_slices(base: sitk.Image, grid: Grid, calibration: DoseCalibration) -> tuple[sitk.Image, DoseCalibration]:

@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 
 from reactkd_auto.dataset import Channel, Region
+from reactkd_auto.fingerprint import DoseMeasurement
 from reactkd_auto.plan import EncoderPlan, NetworkPlan
 from reactkd_auto.planning.cohort import largest_but_outliers, pool
 from reactkd_auto.planning.rules import graph as graph_rules
+from reactkd_auto.planning.rules.dose import dose
 from reactkd_auto.planning.rules.grid import target_spacing
 from reactkd_auto.planning.rules.hardware import Budget, Hardware, voxel_budget
 from reactkd_auto.planning.rules.lesions import diameter, kept_lesions, smallest_lesion
 from reactkd_auto.planning.rules.localiser import MULTIPLE, localiser
 from reactkd_auto.planning.rules.normalisation import normalisation
-from reactkd_auto.planning.rules.teachers import dose, structure_function_teacher
+from reactkd_auto.planning.rules.teachers import structure_function_teacher
 from reactkd_auto.planning.rules.topology import encoder_parameters, encoder_strides, stem_stride, stride_product
 from reactkd_auto.planning.rules.training import batch_size, class_balance, folds
 from tests.planning.cohorts import CPU, CT, FDG, LESION, MR, ORGAN, cohort_of, intensities, new_case, new_dataset
@@ -211,6 +213,58 @@ def test_one_hot_case_does_not_decide_the_suv_cap():
     usual = normalisation(cohort_of(cases))[0]["FDG"]
     hot = {"CT": intensities(), "FDG": intensities(0.0, 9000.0)}
     assert normalisation(cohort_of([*cases, new_case(40, intensities=hot)]))[0]["FDG"].upper == usual.upper
+
+
+def ct_noise(departures, *, cropped=False, preset=False, pooled=1):
+    ellipse, fallback = [115.0, 165.0] if cropped else None, "no patches" if preset else None
+    return DoseMeasurement({"ellipse_mm": ellipse, "fallback": fallback}, departures, 0.3, 100, pooled)
+
+
+BEARS_5 = (1.2, 1.15, 1.1, 1.05, 1.03, 1.02)
+BEARS_10 = (1.9, 1.6, 1.3, 1.2, 1.1, 1.1)
+STARVED = (0.9, 1.3, 1.8, 1.9, 1.6, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("departures", "lowest", "levels"),
+    [
+        (BEARS_5, 0.05, (0.05, 0.1, 0.25, 0.5)),
+        (BEARS_10, 0.1, (0.1, 0.25, 0.5)),
+        (STARVED, 0.25, (0.25, 0.5)),  # below 1 again at 5 %: no photon is left, and that does not count as near
+    ],
+)
+def test_the_lowest_dose_is_the_one_that_the_median_cts_noise_bears(departures, lowest, levels):
+    planned, reason = dose(cohort_of([new_case(i, dose=ct_noise(departures)) for i in range(9)]))
+    assert (planned.range, planned.levels) == ((lowest, 1.0), levels)
+    assert f"{lowest:.0%} because there the median case's added noise is" in reason
+
+
+def test_a_few_noisy_cts_do_not_decide():
+    noises = [ct_noise(BEARS_5 if i < 6 else STARVED) for i in range(10)]
+    assert dose(cohort_of([new_case(i, dose=d) for i, d in enumerate(noises)]))[0].range[0] == 0.05
+
+
+@pytest.mark.parametrize("assumed", [{"cropped": True}, {"preset": True}])
+def test_crops_and_presets_are_not_trusted_below_a_tenth(assumed):
+    def lowest(count):
+        noises = [ct_noise(BEARS_5, **assumed) if i < count else ct_noise(BEARS_5) for i in range(10)]
+        return dose(cohort_of([new_case(i, dose=d) for i, d in enumerate(noises)]))
+
+    planned, reason = lowest(6)
+    assert planned.range[0] == 0.1
+    assert "6 of 10 cases" in reason
+    assert lowest(5)[0].range[0] == 0.05
+    starved = [new_case(i, dose=ct_noise(STARVED, **assumed)) for i in range(4)]
+    assert dose(cohort_of(starved))[0].range[0] == 0.25
+
+
+def test_where_the_calibrations_come_from_stands_in_the_reason():
+    noises = [ct_noise(BEARS_5), ct_noise(BEARS_5, cropped=True, pooled=3), ct_noise(BEARS_5, preset=True)]
+    _, reason = dose(cohort_of([new_case(i, dose=d) for i, d in enumerate(noises)]))
+    assert reason.endswith(
+        "1 of 3 CTs are calibrated by themselves, 1 with CTs of their kind, 1 rest on a preset, "
+        "1 are crops in an assumed body"
+    )
 
 
 def test_dose_is_off_for_a_mask_and_the_structure_function_teacher_without_privileged_channels():

@@ -6,10 +6,10 @@ import SimpleITK as sitk
 
 from reactkd_auto.cases import PreprocessedCase
 from reactkd_auto.dataset import Channel
-from reactkd_auto.dose import NoiseFields
+from reactkd_auto.dose import NoiseFields, calibrate
 from reactkd_auto.imageio import RawCase
 from reactkd_auto.plan import DosePlan, LocaliserPlan, Normalisation
-from reactkd_auto.preprocessing import preprocess_case
+from reactkd_auto.preprocessing import NoiseSource, preprocess_case
 from reactkd_auto.preprocessing.back_to_ct import grid_of
 from reactkd_auto.preprocessing.batch import collate
 from tests.preprocessing.samples import IDENTITY, LESION, dataset, image_of, plan, positions, ramp, raw_case
@@ -18,7 +18,7 @@ TILTED = (1.0, 0.0, 0.0, 0.0, 0.98, 0.199, 0.0, -0.199, 0.98)
 
 
 def preprocessed(raw: RawCase, **changes: object) -> PreprocessedCase:
-    return preprocess_case(raw, plan=plan(**changes), dataset=dataset(), patient="p", label=1, noise_seed=None)
+    return preprocess_case(raw, plan=plan(**changes), dataset=dataset(), patient="p", label=1)
 
 
 def with_image(raw: RawCase, index: int, image: sitk.Image) -> RawCase:
@@ -110,7 +110,7 @@ def test_images_without_units_become_z_scores_of_what_is_not_background() -> Non
     base = plan()
     mr = dataclasses.replace(base, normalisation={**base.normalisation, "ACE": rule})
     mr_dataset = dataclasses.replace(dataset(), channels=(*dataset().channels[:2], Channel("ACE", "mr")))
-    arguments = {"plan": mr, "dataset": mr_dataset, "patient": "p", "label": None, "noise_seed": None}
+    arguments = {"plan": mr, "dataset": mr_dataset, "patient": "p", "label": None}
     scores = preprocess_case(raw, **arguments).image[2] * 0.001
     tissue = scores[scores > -4]
     assert tissue.mean() == pytest.approx(0, abs=0.05)
@@ -140,7 +140,7 @@ def test_a_binary_mask_needs_no_hu() -> None:
     shapes = dataclasses.replace(dataset(), channels=(Channel("CT", "binary_mask"), *dataset().channels[1:]))
     raw = raw_case()
     raw = with_image(raw, 0, sitk.Cast(raw.images[0] > 0, sitk.sitkFloat32))
-    case = preprocess_case(raw, plan=shape, dataset=shapes, patient="p", label=0, noise_seed=None)
+    case = preprocess_case(raw, plan=shape, dataset=shapes, patient="p", label=0)
     assert set(np.unique(case.image[0])) >= {0, 1000}
     assert case.properties.node_valid[5]
 
@@ -154,7 +154,9 @@ def test_noise_is_stored_as_it_arose_and_is_made_only_when_asked_for() -> None:
     ct.CopyInformation(raw.images[0])
     raw = with_image(raw, 0, ct)
     kind = {"plan": plan(dose=dose), "dataset": dataset(), "patient": "p", "label": 0}
-    case, again, other = (preprocess_case(raw, noise_seed=s, **kind) for s in (5, 5, 6))
+    calibration = calibrate(ct)
+    sources = [NoiseSource(calibration, seed, ("a remark",)) for seed in (5, 5, 6)]
+    case, again, other = (preprocess_case(raw, noise=s, **kind) for s in sources)
     assert case.noise.shape == (2, 20, 20, 20)
     assert case.log_ratio.shape == (2, 20, 20, 20)
     assert case.properties.noise_levels == (0.05, 0.25)
@@ -169,8 +171,8 @@ def test_noise_is_stored_as_it_arose_and_is_made_only_when_asked_for() -> None:
     quantum_limit = 0.5 * np.log((1 / 0.05 - 1) / (1 / 0.25 - 1))  # electronic noise adds to it
     assert quantum_limit - 0.05 < float(ratio[0]) < quantum_limit + 1.0
     assert float(ratio[1]) == 0  # 25 % is the reference
-    assert any("preset" in flag for flag in case.properties.flags)  # pixels of 2 mm show no noise of their own
-    quiet = preprocess_case(raw, noise_seed=None, **kind)
+    assert "a remark" in case.properties.flags
+    quiet = preprocess_case(raw, **kind)
     assert quiet.noise.shape == (0, 20, 20, 20)
     assert quiet.properties.noise_levels == ()
     assert np.array_equal(quiet.image, case.image)
@@ -189,9 +191,10 @@ def test_noise_takes_the_same_way_onto_the_grid_as_the_image(
     monkeypatch.setattr("reactkd_auto.dose.noise_fields", image_as_noise)
     changes = {"dose": DosePlan(True, (0.05, 1.0), (0.05, 0.25)), "patch_size": (6, 8, 8), "context_voxels": (2, 2, 2)}
     raw = raw_case((60, 40, 40), ((30, 42), (12, 28), (12, 28)), direction=direction)
+    source = NoiseSource(calibrate(raw.images[0]), 1)
     for zoomed in (changes, changes | {"patch_size": (16, 16, 16)}):
         small = plan(**zoomed)
-        case = preprocess_case(raw, plan=small, dataset=dataset(), patient="p", label=0, noise_seed=1)
+        case = preprocess_case(raw, plan=small, dataset=dataset(), patient="p", label=0, noise=source)
         assert case.noise[0] * 0.1 == pytest.approx(case.image[0], abs=0.56)
         assert case.noise[1] == pytest.approx(-case.noise[0], abs=1)
         assert case.noise[0].std() > 100
