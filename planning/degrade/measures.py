@@ -18,7 +18,13 @@ from reactkd_auto.dose.synthesis import NoiseModel, noise_model
 from reactkd_auto.dose.volumes import AxialStack
 from reactkd_auto.planning.degrade.regions import NAMES, body_of, choose_corners, square
 from reactkd_auto.planning.degrade.results import Roi, RoiAtDose, SdAgreement, SpectrumAgreement
-from reactkd_auto.planning.degrade.spectra import Spectrum, measured_spectrum, modelled_spectrum, patch_corners
+from reactkd_auto.planning.degrade.spectra import (
+    Spectrum,
+    measured_spectrum,
+    modelled_sd,
+    modelled_spectrum,
+    patch_corners,
+)
 
 SMOOTHING_MM = 8.0
 """Side of the square that measured variances are averaged over."""
@@ -98,16 +104,13 @@ class SliceNoise:
 
     def rois(self) -> tuple[Roi, ...]:
         """The regions at every dose."""
-        sigma = self.ray_sd(self.index, 1.0)
-        full = self.model.coarse_variance(self.model.weights(sigma)).sqrt()
-        model_sd = self.model.rays.canvas.enlarge(full[:, None])[0, 0].cpu().numpy()
-        return tuple(self._roi(i, model_sd) for i in range(len(self.corners)))
+        return tuple(self._roi(i) for i in range(len(self.corners)))
 
     def spectrum(self, region: int, dose: float, half: int | None = None) -> Spectrum:
         """Noise power of a region at a dose, of all realisations or of one half of them."""
         drawn = self.drawn.spectra[:, region, self.doses.index(dose)]
         corners = patch_corners(self.corners[region], self.hu.shape)
-        model = modelled_spectrum(self.model.rays, self.ray_sd(self.index, dose)[0], corners)
+        model = modelled_spectrum(self.model.rays, self.ray_sd(self.index, dose), corners)
         measured = drawn.mean(0) if half is None else drawn[half]
         return Spectrum(measured.numpy(), model.numpy(), self.model.rays.canvas.spacing)
 
@@ -125,17 +128,17 @@ class SliceNoise:
         )
 
     def ray_sd(self, index: int, dose: float) -> torch.Tensor:
-        """(1, ANGLES, BINS) SD of the rays of a slice: added at a dose; at dose 1, of the full-dose CT itself."""
+        """(ANGLES, BINS) SD of the rays of a slice: added at a dose; at dose 1, of the full-dose CT itself."""
         rays, counts = self.model.rays, self.model.counts(range(index, index + 1))
         if dose < 1:
-            return rays.added_sigma(counts, dose)
-        return (rays.table.variance(counts) / rays.calibration.readings).sqrt()
+            return rays.added_sigma(counts, [(1.0, dose)])[0, 0]
+        return (rays.table.variance(counts[0]) / rays.calibration.readings).sqrt()
 
     def _smooth(self, variance: NDArray[np.float64]) -> NDArray[np.float64]:
         size = [max(1, round(SMOOTHING_MM / s)) for s in self.model.rays.canvas.spacing]
         return np.maximum(ndimage.uniform_filter(variance, size), 0.0)
 
-    def _roi(self, region: int, model_sd: NDArray[np.float32]) -> Roi:
+    def _roi(self, region: int) -> Roi:
         here = square(self.corners[region])
         full = self.hu[here]
         sd = _detrended_sd(full)
@@ -156,7 +159,7 @@ class SliceNoise:
                     predicted_sd_hu=predicted,
                 )
             )
-        modelled = float(np.sqrt(np.mean(model_sd[here] ** 2)))
+        modelled = modelled_sd(self.model.rays, self.ray_sd(self.index, 1.0), [self.corners[region]])
         return Roi(NAMES[region], self.corners[region], float(full.mean()), sd, modelled, tuple(rows))
 
 

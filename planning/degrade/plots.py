@@ -122,7 +122,7 @@ def own_spectrum(noise: SliceNoise, stack: AxialStack) -> Spectrum | None:
     patches = find_patches(stack.array, stack.spacing, chosen, most=_OWN_PATCHES)
     if not len(patches):
         return None
-    sigma = {int(z): noise.ray_sd(int(z), 1.0)[0] for z in np.unique(patches.slices)}
+    sigma = {int(z): noise.ray_sd(int(z), 1.0) for z in np.unique(patches.slices)}
     corners = [(int(r), int(c)) for r, c in patches.corners]
     rays = noise.model.rays
     models = torch.stack(

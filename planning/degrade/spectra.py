@@ -91,14 +91,26 @@ def measured_spectrum(noise: NDArray[np.float64], corners: Sequence[tuple[int, i
 
 
 def modelled_spectrum(rays: RayNoise, sigma: torch.Tensor, corners: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """What the mean periodogram of patches should be, every angle of its own, HU² mm², float64.
+    """What the mean periodogram of patches should be, HU² mm², float64; see `modelled_power`."""
+    return through_window(modelled_power(rays, sigma, corners))
 
-    The mean over patches of NPS₀(ρ) σ_θ²(x·θ) at their centres, seen through the periodogram's window.
+
+def modelled_sd(rays: RayNoise, sigma: torch.Tensor, corners: Sequence[tuple[int, int]]) -> float:
+    """Standard deviation in HU of noise of `modelled_power`, which ends at the pixels' highest frequency."""
+    covariance = torch.fft.irfft2(modelled_power(rays, sigma, corners), s=(_FINE, _FINE))
+    return math.sqrt(float(covariance[0, 0]) / math.prod(rays.canvas.spacing))
+
+
+def modelled_power(rays: RayNoise, sigma: torch.Tensor, corners: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """Mean over patches of NPS₀(ρ) σ_θ²(x·θ) at their centres, every angle of its own, HU² mm², float64.
 
     Args:
         rays: Of the CT.
         sigma: (ANGLES, BINS) standard deviation of the rays of the slice.
         corners: Of the patches.
+
+    Returns:
+        At the frequencies of a 128×128 image.
     """
     canvas, sigma = rays.canvas, sigma.cpu()
     centre = torch.tensor(corners).double() + (PATCH - 1) / 2
@@ -106,7 +118,7 @@ def modelled_spectrum(rays: RayNoise, sigma: torch.Tensor, corners: Sequence[tup
     y, x = ((centre - middle) * torch.tensor(canvas.spacing) / canvas.pixel).T[..., None]
     variance = (sample_rays(sigma, x * torch.cos(angles()) + y * torch.sin(angles())) ** 2).mean(0)
     rho, theta = frequency_grid((_FINE, _FINE), canvas.spacing)
-    return through_window(isotropic_nps(rho, rays.calibration) * over_angles(variance.double(), theta))
+    return isotropic_nps(rho, rays.calibration) * over_angles(variance.double(), theta)
 
 
 def through_window(power: torch.Tensor) -> torch.Tensor:
