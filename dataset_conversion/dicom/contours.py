@@ -13,7 +13,7 @@ from skimage.draw import polygon2mask
 
 from reactkd_auto.dataset_conversion.dicom.grids import check_neighbours, to_index
 from reactkd_auto.imageio import ImageFault
-from reactkd_auto.imageio.dicom_files import DicomFile, read_header
+from reactkd_auto.imageio.dicom_header import DicomFile, read_header
 
 LARGEST_OFF_SLICE = 0.25
 FEWEST_POINTS = 3

@@ -120,7 +120,7 @@ def convert_dicom(
         made = [_labelled(r, names) for r in rows if r.case not in failures]
         if made:
             close_dataset(folder, dataset, made)
-            write_run(folder, seed=None, plan_hash=None, options=options)
+            write_run(folder, seed=None, plan_hash=None, options={**options, "skip_bad_channels": skip_bad_channels})
     return Conversion(folder, len(rows), failures, skipped)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reactkd_auto.imageio import ImageFault
-from reactkd_auto.imageio.dicom_files import DicomFile, read_header, walk_dicom
+from reactkd_auto.imageio.dicom_files import walk_dicom
+from reactkd_auto.imageio.dicom_header import DicomFile, read_header
 from reactkd_auto.imageio.dicom_series import VOLUME_CLASSES, describe_refusal
 from reactkd_auto.progress import track
 

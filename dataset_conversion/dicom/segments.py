@@ -15,7 +15,7 @@ from pydicom.config import disable_value_validation
 
 from reactkd_auto.dataset_conversion.dicom.grids import check_neighbours, index_axes, to_index
 from reactkd_auto.imageio import ImageFault
-from reactkd_auto.imageio.dicom_files import read_header
+from reactkd_auto.imageio.dicom_header import read_header
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 LARGEST_OFF_VOXEL = 0.1

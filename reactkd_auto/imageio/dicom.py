@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .dicom_files import DicomFile, dicom_paths, read_header
+from .dicom_files import dicom_paths
 from .dicom_geometry import SeriesGrid, series_grid
+from .dicom_header import DicomFile, read_header
 from .dicom_pixels import fill_padding, read_pixels
 from .dicom_series import check_series, series_name
 from .dicom_suv import suv_factors

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .dicom_files import DicomFile
+from .dicom_header import DicomFile
 from .dicom_series import series_name
 from .faults import ImageFault
 from .nifti_header import check_direction

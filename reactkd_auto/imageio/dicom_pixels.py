@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom import uid
 
-from .dicom_files import DicomFile, uid_name
+from .dicom_header import DicomFile, uid_name
 from .faults import ImageFault
 
 AIR_HU = -1000.0

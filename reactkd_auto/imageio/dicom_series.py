@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
-from .dicom_files import DicomFile, uid_name
+from .dicom_header import DicomFile, uid_name
 from .faults import ImageFault
 
 VOLUME_CLASSES: dict[str, str] = {

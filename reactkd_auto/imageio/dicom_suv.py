@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .dicom_files import DicomFile
+from .dicom_header import DicomFile
 from .dicom_series import series_name
-from .dicom_times import ROUNDING, injection_time, mean_acquisition, private_text, scan_start
+from .dicom_times import ROUNDING, injection_time, mean_acquisition, scan_start
 from .faults import ImageFault
 
 EXPECTED = "a PET that can be converted to SUV by body weight"
@@ -63,7 +63,7 @@ def _check_suv_type(where: Path, file: DicomFile) -> None:
 
 
 def _philips(file: DicomFile, element: int) -> float:
-    text = private_text(file, _PHILIPS_CREATOR, _PHILIPS_GROUP, element)
+    text = file.private_text(_PHILIPS_CREATOR, _PHILIPS_GROUP, element)
     try:
         value = float(text or 0)
     except ValueError:

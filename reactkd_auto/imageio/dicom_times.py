@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from .dicom_files import DicomFile
+from .dicom_header import DicomFile
 from .dicom_series import series_name
 from .faults import ImageFault
 
@@ -28,15 +28,6 @@ _OFFSET = re.compile(r"[+-]\d{4}")
 _GE_CREATOR, _GE_GROUP, _GE_SCAN_TIME = "GEMS_PETD_01", 0x0009, 0x0D
 
 
-def private_text(file: DicomFile, creator: str, group: int, element: int) -> str:
-    """A private header value as text; empty where its creator or the value is missing."""
-    try:
-        value = file.header.private_block(group, creator)[element].value
-    except KeyError:
-        return ""
-    return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).strip(" \0")
-
-
 def scan_start(files: Sequence[DicomFile], half_life_s: float) -> datetime:
     """The time to which the vendor corrected the decay of all slices (``DecayCorrection`` START).
 
@@ -47,7 +38,7 @@ def scan_start(files: Sequence[DicomFile], half_life_s: float) -> datetime:
     acquired = [_moment(f, "Acquisition") for f in files]
     if series <= min(acquired) + ROUNDING:
         return series
-    if text := private_text(files[0], _GE_CREATOR, _GE_GROUP, _GE_SCAN_TIME):
+    if text := files[0].private_text(_GE_CREATOR, _GE_GROUP, _GE_SCAN_TIME):
         return _parse(files[0], "GE's private scan time (0009,100d)", text)
     if not all(_milliseconds(f, "FrameReferenceTime") > 0 and _duration_s(f) > 0 for f in files):
         return min(acquired)

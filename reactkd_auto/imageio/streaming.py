@@ -20,7 +20,7 @@ from .nifti_header import check_header
 from .reading import direction_of, image_format, open_image, read_voxels
 
 if TYPE_CHECKING:
-    from .dicom_files import DicomFile
+    from .dicom_header import DicomFile
 
 _SLAB_BYTES = 1 << 20
 _DAMAGE = (EOFError, OSError, zlib.error)

@@ -164,6 +164,14 @@ def test_philips_counts_with_an_activity_factor_are_converted_like_activity(tmp_
     assert factors(tmp_path, change) == pytest.approx(np.full(4, 3.5 * 2 * PER_DOSE), rel=1e-4)
 
 
+def test_a_private_value_stored_as_unknown_bytes_is_read(tmp_path: Path) -> None:
+    def change(made: FileDataset) -> None:
+        made.Units = "CNTS"
+        made.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x00, "UN", b"0.5 ")
+
+    assert factors(tmp_path, change) == pytest.approx(np.full(4, 0.5), rel=1e-4)
+
+
 def test_values_in_suv_are_taken_as_they_are(tmp_path: Path) -> None:
     assert factors(tmp_path, setting(Units="GML", SUVType="BW")) == pytest.approx(np.ones(4), rel=1e-4)
 
