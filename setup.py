@@ -20,6 +20,7 @@ COMMANDS = {
     "reactkd_convert_medmnist3d": "dataset_conversion.medmnist3d",
     "reactkd_make_demo_dataset": "dataset_conversion.demo_command",
     "reactkd_demo": "commands.demo",
+    "reactkd_benchmark": "commands.benchmark.command",
 }
 
 setup(

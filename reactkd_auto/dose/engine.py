@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .rays import RayNoise
+
+_SENT_AS_STORED = (np.int16, np.float32)
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,29 @@ class NoiseEngine(ABC):
         rays: Counts and variances.
     """
 
-    cpu_batch: ClassVar[int] = 1
     cuda_batch: ClassVar[int] = 8
-    """Slices worked on together, as fill the device and leave room in its memory."""
+    """Slices worked on together on CUDA, as fill the device and leave room in its memory."""
 
     volume: NDArray[np.generic]
     rays: RayNoise
 
     def batches(self, first: int = 0, last: int | None = None) -> Iterator[range]:
-        """Ranges of slices to be worked on together."""
+        """Ranges of slices to be worked on together; single ones on the CPU, where that keeps results bit-exact."""
         last = len(self.volume) if last is None else last
-        step = self.cuda_batch if self.rays.device.type == "cuda" else self.cpu_batch
+        step = self.cuda_batch if self.rays.device.type == "cuda" else 1
         for start in range(first, last, step):
             yield range(start, min(start + step, last))
 
     def slices(self, indices: range) -> torch.Tensor:
         """HU of some slices on the device, float32."""
-        part = np.ascontiguousarray(self.volume[indices.start : indices.stop], dtype=np.float32)
-        return torch.from_numpy(part).to(self.rays.device)
+        part: Any = self.volume[indices.start : indices.stop]
+        if isinstance(part, torch.Tensor):  # on the device already
+            return part.float()
+        host = torch.from_numpy(np.array(part, dtype=part.dtype if part.dtype in _SENT_AS_STORED else np.float32))
+        if self.rays.device.type == "cuda":
+            # From pinned memory the host goes on while the device copies.
+            host = host.pin_memory()
+        return host.to(self.rays.device, non_blocking=True).float()
 
     @abstractmethod
     def noise(self, indices: range, steps: Sequence[DoseStep]) -> torch.Tensor:
