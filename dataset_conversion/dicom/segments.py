@@ -19,6 +19,7 @@ from reactkd_auto.imageio.dicom_header import read_header
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 LARGEST_OFF_VOXEL = 0.1
+LARGEST_STRETCH = 0.01
 _DAMAGE = (AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
@@ -47,7 +48,8 @@ def segment_masks(path: Path, numbers: set[int], grid: sitk.Image) -> Iterator[t
     Raises:
         ImageFault: A damaged file, another grid than the CT's, or voxels outside it.
     """
-    read_header(path)
+    file = read_header(path)
+    half = file.integer("MaximumFractionalValue", 1) / 2 if file.code("SegmentationType") == "FRACTIONAL" else 0.5
     try:
         with disable_value_validation():
             whole = pydicom.dcmread(path)
@@ -56,7 +58,6 @@ def segment_masks(path: Path, numbers: set[int], grid: sitk.Image) -> Iterator[t
     except _DAMAGE as error:
         found = f"a segmentation that is damaged or can't be decoded ({type(error).__name__})"
         raise ImageFault(path, found, "a complete DICOM SEG") from None
-    half = float(whole.get("MaximumFractionalValue", 1)) / 2 if whole.get("SegmentationType") == "FRACTIONAL" else 0.5
     chosen: dict[int, list[int]] = defaultdict(list)
     for index, (number, *_) in enumerate(places):
         if number in numbers:
@@ -98,8 +99,9 @@ def _paint(
         return
     exact = first + columns[:, None] * steps[0] + rows[:, None] * steps[1]
     voxels = np.round(exact).astype(int)
-    off = max(np.abs(exact - voxels).max(), np.abs(np.abs(steps).sum(axis=1) - 1).max())
-    if off > LARGEST_OFF_VOXEL:
+    off = np.abs(exact - voxels).max()
+    stretched = np.abs(np.abs(steps).sum(axis=1) - 1).max()
+    if off > LARGEST_OFF_VOXEL or stretched > LARGEST_STRETCH:
         raise ImageFault(
             path, "segments on another grid than the CT's", "every voxel of a segment to be one of the CT's"
         )

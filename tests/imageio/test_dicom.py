@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
-from pydicom.uid import HTJ2KLossless, RLELossless, RTStructureSetStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
+)
 from scipy.spatial.transform import Rotation
 
 from reactkd_auto.imageio import ImageFault, read_image
@@ -96,6 +103,17 @@ def test_padding_below_any_hounsfield_unit_becomes_air_and_other_padding_stays(t
     assert sitk.GetArrayFromImage(read_image(folder))[:, 7].max() == -1000
     folder = write_series(tmp_path / "water", make_series(hounsfield(2), PixelPaddingValue=1064))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(folder)), hounsfield(2))
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_uncompressed_slices_of_any_encoding_are_read(tmp_path: Path, syntax: str) -> None:
+    values = hounsfield(2)
+    values[:, 7] = -3024
+    slices = make_series(values, PixelPaddingValue=-2000)
+    for made in slices:
+        made.file_meta.TransferSyntaxUID = syntax
+    expected = np.where(values == -3024, -1000, values)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(write_series(tmp_path, slices))), expected)
 
 
 def compress(slices: list[FileDataset], how: str, folder: Path) -> list[FileDataset]:
