@@ -118,7 +118,8 @@ def _attempt(ct: InputCt, folder: Path, options: Options, device: torch.device, 
     try:
         return _result(ct, folder, options, device, quiet=quiet)
     except UserError as error:
-        result = CtResult("", ct.case, "failed", str(error))
+        # Names of files stay, folders go: pages are handed on, and some folders are named after patients.
+        result = CtResult("", ct.case, "failed", str(error).replace(f"{ct.path.parent}/", ""))
     write_result(folder, result)
     return result
 

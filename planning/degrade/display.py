@@ -85,7 +85,7 @@ def body_view(
     shown = spacing[::-1] if turned else spacing
     view = View(turned, (bool(rows[1] < 0), bool(columns[0] < 0)), (slice(None), slice(None)), shown)
     body = view.show(body_of(hu))
-    return View(turned, view.flips, (_part(body.any(1), shown[0]), _part(body.any(0), shown[1])), shown)
+    return View(turned, view.flips, (_part(body, 1, shown[0]), _part(body, 0, shown[1])), shown)
 
 
 def choose_window(hu: NDArray[np.generic]) -> Window:
@@ -94,9 +94,11 @@ def choose_window(hu: NDArray[np.generic]) -> Window:
     return LUNG if inside.size == 0 or float(np.median(inside)) < _MOSTLY_LUNG_HU else SOFT_TISSUE
 
 
-def _part(used: NDArray[np.bool_], spacing: float) -> slice:
-    places = np.flatnonzero(used)
+def _part(body: NDArray[np.bool_], over: int, spacing: float) -> slice:
+    """Rows (``over`` 1) or columns (0) that the body takes, and a margin."""
+    length = body.shape[1 - over]
+    places = np.flatnonzero(np.any(body, axis=over))
     if not places.size:
-        return slice(0, len(used))
+        return slice(0, length)
     margin = round(_MARGIN_MM / spacing)
-    return slice(max(0, int(places[0]) - margin), min(len(used), int(places[-1]) + 1 + margin))
+    return slice(max(0, int(places[0]) - margin), min(length, int(places[-1]) + 1 + margin))

@@ -79,7 +79,7 @@ class SliceNoise:
     @cached_property
     def body(self) -> NDArray[np.bool_]:
         """Pixels that ratios are told of."""
-        return body_of(self.model.volume[self.index])
+        return body_of(np.asarray(self.model.volume[self.index]))
 
     @cached_property
     def predicted(self) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "reactkd_auto",
 }
-_NARROWEST, _WIDEST = 260, 520
+_NARROWEST, _WIDEST, _PAGE = 260, 520, 1600
 _GAP, _HEAD, _ROW_HEAD = 8, 34, 26
 _ZOOM_SHARE = 0.3
 _SMALLEST_ZOOMED_MM = 150.0
@@ -113,14 +113,14 @@ def difference_limit(noise: SliceNoise) -> float:
 
 
 class _Sheet:
-    """Panels of one size, side by side at one CT pixel a picture pixel where that is neither tiny nor huge."""
+    """Panels of one size, side by side: one picture pixel a CT pixel, up to two where there are few panels."""
 
     def __init__(self, view: View, *, columns: int, rows: int, bars: bool = False) -> None:
         from matplotlib.figure import Figure
 
         _, width_mm, height_mm, _ = view.extent
         pixels = (view.box[1].stop - view.box[1].start) * (view.spacing[1] / min(view.spacing))
-        self.width = float(np.clip(pixels, _NARROWEST, _WIDEST))
+        self.width = float(np.clip(max(pixels, min(_PAGE / columns, 2 * pixels)), _NARROWEST, _WIDEST))
         self.height = self.width * height_mm / width_mm
         self.below = 46 if bars else 0
         self.columns, self.rows = columns, rows
@@ -225,7 +225,7 @@ def _scale_bar(axes: Axes, view: View) -> None:
 
 
 def _histogram(axes: Axes, noise: SliceNoise, font: float) -> None:
-    bins = np.linspace(0.8, 1.2, 81)
+    bins = np.linspace(0.8, 1.2, 81).tolist()
     for i, dose in enumerate(noise.doses):
         ratio = np.clip(noise.ratio(dose)[noise.body], 0.8, 1.2)
         colour = DOSE_COLOURS[i % len(DOSE_COLOURS)]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _OWN_SLICES = 6
 _OWN_PATCHES = 120
 _HIGHEST = 1.0
+_FLUX_UNIT = 1e5
 _WIDTH = 11.6
 
 
@@ -54,11 +55,11 @@ def draw_calibration(path: Path, noise: SliceNoise, stack: AxialStack) -> None:
         kernel.plot(rho, kernel_h2(rho, calibration).sqrt(), color=DOSE_COLOURS[0], linewidth=2)
         kernel.set(xlabel="spatial frequency (mm⁻¹)", xlim=(0, _HIGHEST), ylim=(0, None))
         kernel.set_title("reconstruction kernel over the ramp")
-        values = np.asarray(calibration.flux)
+        values = np.asarray(calibration.flux) / _FLUX_UNIT
         depth = len(stack.array)
         flux.plot(np.arange(depth), np.broadcast_to(values if len(values) == depth else values[:1], depth), linewidth=2)
         flux.set(xlabel="axial slice", ylim=(0, 1.15 * values.max()), xlim=(0, max(1, depth - 1)))
-        flux.set_title("flux N₀, counts of a central ray in air")
+        flux.set_title("flux N₀, 10⁵ counts of a central ray in air")
         for axes in (kernel, flux):
             axes.grid(color="#EEEEEE")
         _save_svg(figure, path)
@@ -138,7 +139,7 @@ def _new_figure(height: float, columns: int) -> tuple[Figure, Sequence[Axes]]:
 
     figure = Figure(figsize=(_WIDTH, height))
     axes = figure.subplots(1, columns)
-    figure.subplots_adjust(0.7 / _WIDTH, 0.5 / height, 1 - 0.1 / _WIDTH, 1 - 0.3 / height, 0.25)
+    figure.subplots_adjust(0.85 / _WIDTH, 0.5 / height, 1 - 0.1 / _WIDTH, 1 - 0.3 / height, 0.25)
     return figure, list(np.atleast_1d(axes))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -49,7 +51,7 @@ def choose_corners(stack: AxialStack, z: int) -> list[tuple[int, int]]:
     return [(int(r), int(c)) for r, c in corners[chosen]]
 
 
-def body_of(hu: NDArray[np.generic]) -> NDArray[np.bool_]:
+def body_of(hu: NDArray[Any]) -> NDArray[np.bool_]:
     """Pixels of a slice's largest body, with the air in it; where that is little, all that were measured.
 
     The couch is left out: it is thin, and apart from the body.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,7 +22,7 @@ from .volumes import AxialStack, axial_stack
 Engine = Literal["fft", "fbp"]
 Coupling = Literal["shared", "nested", "independent"]
 SMALLEST_FRACTION = 0.005
-_ENGINES = {"fft": noise_model, "fbp": fbp_engine}
+_ENGINES: dict[str, Callable[..., NoiseEngine]] = {"fft": noise_model, "fbp": fbp_engine}
 
 
 def degrade(
@@ -111,6 +111,7 @@ def degraded_slices(
     """
     _check_choice("coupling", coupling, get_args(Coupling))
     doses, volume = added_doses(fractions), model.volume
+    assert isinstance(volume, np.ndarray)
     if not doses:
         yield from ((z, [np.array(volume[z]) for _ in fractions]) for z in range(len(volume)))
         return

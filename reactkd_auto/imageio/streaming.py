@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +55,7 @@ class MappedImage:
     """An image whose voxels lie in a file.
 
     Attributes:
-        array: (z, y, x) as stored, memory map of real-world values (HU), not to be written to; integers where the file has them.
+        array: (z, y, x) as stored, memory map of real-world values (HU); integers where the file has them.
         placement: Where it lies.
         lowest, highest: Of the finite values above ``padding``; both NaN where there are none.
         missing: NaN or infinite voxels.
@@ -164,7 +164,8 @@ def _nifti_slabs(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[An
     stored, slope, intercept = image.get_data_dtype(), float(image.dataobj.slope), float(image.dataobj.inter)
     wanted = _value_type(stored, slope, intercept)
     step = max(1, _SLAB_BYTES // (shape[1] * shape[2] * stored.itemsize))
-    with _opened(path) as file:
+    opened: Callable[..., Any] = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as file:
         _read_all(path, file, int(image.dataobj.offset))
         for first in range(0, shape[0], step):
             slices = min(step, shape[0] - first)
@@ -173,12 +174,6 @@ def _nifti_slabs(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[An
             yield _scaled(path, slab, slope, intercept, wanted)
         while _read(path, file, _SLAB_BYTES):  # to the checksum at the end of compressed data
             pass
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        yield file
 
 
 def _read(path: Path, file: IO[bytes], count: int) -> bytes:

@@ -44,6 +44,7 @@ def stream(path, folder):
 def test_streamed_results_are_those_of_the_whole_volume(tmp_path, order, flips, direction):
     image = sitk.Flip(sitk.PermuteAxes(image_of(trunk(4, 90), direction=direction), order), flips)
     sitk.WriteImage(image, str(tmp_path / "ct.nii.gz"))
+    image = sitk.ReadImage(str(tmp_path / "ct.nii.gz"))  # its spacing is rounded by the format
     expected = degrade(image, DOSES, calibration(), 3, case="a")
     for path, whole in zip(stream(tmp_path / "ct.nii.gz", tmp_path), expected, strict=True):
         written = sitk.ReadImage(str(path))

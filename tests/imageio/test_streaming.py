@@ -100,7 +100,7 @@ def test_wrong_checksum_is_found(tmp_path):
     whole = bytearray(path.read_bytes())
     whole[-6] ^= 255
     path.write_bytes(whole)
-    with pytest.raises(ImageFault, match=r"a\.nii\.gz: found cut-off or damaged"):
+    with pytest.raises(ImageFault, match=r"a\.nii\.gz: found .*damaged"):
         map_image(path, tmp_path / "s")
 
 
