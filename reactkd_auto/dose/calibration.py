@@ -23,7 +23,9 @@ _log = logging.getLogger(__name__)
 FEWEST_PATCHES = 24
 _MOST_POOLED = 400
 _LARGEST_PIXEL_MM = 1.6
-_LOWEST_CENTROID = 0.13
+_LOWEST_MTF50 = 0.17
+"""mm⁻¹; the softest body kernels pass one half at 0.25 and more."""
+_LARGEST_KURTOSIS = 0.2
 _FLUX_RANGE = (1e3, 1e9)
 _SMALLEST_SD_HU = 1.0
 _Z_CORRELATION_MIN = 0.05
@@ -37,6 +39,7 @@ def calibrate(
     *,
     spacing: tuple[float, float, float] | None = None,
     kernel: str = "standard",
+    electronic_noise: float | None = None,
 ) -> DoseCalibration:
     """Estimate flux, kernel, bowtie, tube-current modulation and z-correlation from soft-tissue patches.
 
@@ -47,16 +50,22 @@ def calibrate(
         volume: SimpleITK image of HU, or (z, y, x) array with ``spacing`` (z, y, x) in mm.
         spacing: Of an array.
         kernel: Preset: ``soft``, ``standard`` or ``sharp``.
+        electronic_noise: Of a reading, in counts, where it is known; one image does not tell. None: 5.
 
     Raises:
         UserError: Not a 3D CT in HU.
     """
-    return calibrate_evidence(gather(axial_stack(volume, spacing)), kernel=kernel)
+    evidence = gather(axial_stack(volume, spacing))
+    return calibrate_evidence(evidence, kernel=kernel, electronic_noise=electronic_noise)
 
 
-def calibrate_evidence(evidence: NoiseEvidence, *, kernel: str = "standard") -> DoseCalibration:
+def calibrate_evidence(
+    evidence: NoiseEvidence, *, kernel: str = "standard", electronic_noise: float | None = None
+) -> DoseCalibration:
     """`calibrate` from what `gather` found in a CT."""
     start = _preset(evidence, kernel)
+    if electronic_noise is not None:
+        start = dataclasses.replace(start, electronic_noise=electronic_noise)
     reason = not_measurable(evidence) or _too_few(len(evidence))
     if reason is None:
         found = fit([evidence], [start.readings], count_table(start.electronic_noise, start.floor))
@@ -81,7 +90,8 @@ def calibrate_group(
     """Calibrate CTs of one scanner and kernel together: one kernel from all their patches, then each CT's own flux.
 
     A CT's ln N₀ shrinks towards what its group predicts, the more the fewer patches it has: N₀ ∝ slice thickness, and
-    ∝ mAs where all of them say it. A CT without a patch gets the prediction.
+    ∝ mAs where all of them say it. A CT without a patch gets the prediction, and so does one that was denoised (with
+    the reason in ``fallback``).
 
     Args:
         evidence: All crops, or all whole fields of view.
@@ -110,7 +120,10 @@ def calibrate_group(
         z = e.z_correlation if len(e) >= FEWEST_PATCHES else typical_z
         confidence = _confidence(found, math.sqrt(patches * (1 + flux.patches)), start)
         measured = _measured(start, found.shape, flux, depth=e.depth, z_correlation=z, confidence=confidence)
-        result.append(dataclasses.replace(start, fallback=fault) if fault else measured)
+        if fault:
+            reason = f"{fault}; kernel and flux are typical of the CTs of its kind"
+            measured = dataclasses.replace(measured, fallback=reason, confidence=0.0, patches=len(e))
+        result.append(measured)
     return result
 
 
@@ -144,6 +157,11 @@ def not_measurable(evidence: NoiseEvidence) -> str | None:
         return (
             f"soft-tissue noise of {evidence.sd_hu:.2f} HU is too low for filtered back-projection:"
             " denoised or synthetic"
+        )
+    if len(evidence) >= FEWEST_PATCHES and evidence.kurtosis > _LARGEST_KURTOSIS:
+        return (
+            f"soft-tissue noise is not Gaussian (excess kurtosis {evidence.kurtosis:.2f}): denoised or iterative"
+            " reconstruction"
         )
     return None
 
@@ -194,10 +212,10 @@ def _too_few(patches: int) -> str | None:
 
 
 def _implausible(result: WhittleFit) -> str | None:
-    if result.centroid < _LOWEST_CENTROID:
+    if result.shape.mtf50 < _LOWEST_MTF50:
         return (
-            f"the noise spectrum has collapsed (mean frequency {result.centroid:.2f} per mm): denoised or iterative"
-            " reconstruction"
+            f"the noise spectrum has collapsed (half of the amplitude at {result.shape.mtf50:.2f} per mm): smoothed,"
+            " denoised or iterative reconstruction"
         )
     flux = math.exp(float(np.median([v for f in result.fluxes for v in f.ln_flux])))
     if not _FLUX_RANGE[0] < flux < _FLUX_RANGE[1]:

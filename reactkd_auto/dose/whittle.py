@@ -6,6 +6,7 @@ of `nps` with the exact variance of the rays through the patch, plus a steep ana
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ _START_SHARE = 0.03
 _DEVIATIONS = 2.5
 _TOLERANCE = 1e-3
 _PATCHES_A_FLUX = 8
+_HALF = -2 * math.log(2)
 
 Parameters = dict[str, torch.Tensor]
 
@@ -49,6 +51,15 @@ class Shape:
     ln_h2: tuple[float, ...]
     bowtie: float
     tube_modulation: float
+
+    @property
+    def mtf50(self) -> float:
+        """Frequency in mm⁻¹ where H first falls to one half; the last knot where it does not."""
+        for i, (low, high) in enumerate(itertools.pairwise(self.ln_h2)):
+            if high < _HALF:
+                part = (low - _HALF) / (low - high)
+                return self.frequencies[i] + part * (self.frequencies[i + 1] - self.frequencies[i])
+        return self.frequencies[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +78,11 @@ class WhittleFit:
     Attributes:
         shape: Common to all CTs.
         fluxes: One a CT, in the order given.
-        centroid: Mean frequency of the model's NPS, mm⁻¹.
         misfit: Median over patches of mean P/S in the upper band, 1 where the model holds.
     """
 
     shape: Shape
     fluxes: tuple[Flux, ...]
-    centroid: float
     misfit: float
 
 
@@ -103,7 +112,7 @@ class _Model:
     """Bins of the periodogram in use and the expected spectrum at given parameters."""
 
     def __init__(self, evidence: Sequence[NoiseEvidence], table: CountTable, shape: Shape | None) -> None:
-        self.pixels = pixels = _double([math.sqrt(e.spacing[1] * e.spacing[2]) for e in evidence])
+        pixels = _double([math.sqrt(e.spacing[1] * e.spacing[2]) for e in evidence])
         ratio = math.sqrt(evidence[0].spacing[1] / evidence[0].spacing[2])
         # Frequencies per pixel are common to all CTs; only their scale in mm⁻¹ differs.
         cycles, theta = frequency_grid((PATCH, PATCH), (ratio, 1 / ratio))
@@ -211,9 +220,6 @@ def fit(
         with torch.no_grad():
             ratio = model.excess(parameters, sample, model.high)
             keep = _quiet(ratio) & _quiet(model.excess(parameters, sample, model.low))
-    with torch.no_grad():
-        weighted = (model.kernel(parameters)[0] @ model.window) * model.weight
-        centroid = float((weighted * model.cycles).sum() / weighted.sum() / model.pixels[0])
     found = Shape(
         model.frequencies,
         tuple(with_unit_start(parameters["ln_h2"]).tolist()),
@@ -222,7 +228,7 @@ def fit(
     )
     slices = np.concatenate([e.slices for e in evidence])
     fluxes = tuple(_flux(parameters["ln_flux"], sample, slices, keep, case) for case in range(len(evidence)))
-    return WhittleFit(found, fluxes, centroid, float(ratio[keep].median()))
+    return WhittleFit(found, fluxes, float(ratio[keep].median()))
 
 
 def _quiet(ratio: torch.Tensor) -> torch.Tensor:
