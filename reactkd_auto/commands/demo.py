@@ -16,7 +16,7 @@ from typing import Any
 from reactkd_auto.commandline import add_run_options, add_workspace_option, new_parser, run
 from reactkd_auto.workspace import open_workspace
 
-EPOCHS = 8
+EPOCHS = 14
 """Enough to see it work: on two CPU cores the demo has to end within 12 minutes."""
 
 logger = logging.getLogger(__name__)
