@@ -60,7 +60,11 @@ class Spread:
         return Spread(self.median * factor, self.low * factor, self.high * factor, self.n)
 
     def __str__(self) -> str:
-        return f"{self.median:.4g} ({self.low:.4g}–{self.high:.4g})"
+        return f"{_short(self.median)} ({_short(self.low)}–{_short(self.high)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def time_side_by_side(

@@ -69,14 +69,14 @@ class Ratio:
 
 def table(rows: list[Row], ratios: list[Ratio], machine: dict[str, Any], bandwidth: Spread) -> str:
     """Rows, ratios and machine as text; medians with the range of n repeats in brackets."""
-    lines = [f"{'method':<16}{'doses':>6}{'threads':>8}{'n':>3}{'CPU ms a slice':>26}{'wall ms a slice':>26}"]
+    lines = [f"{'method':<16}{'doses':>6}{'threads':>8}{'n':>3}{'CPU ms a slice':>24}{'wall ms a slice':>24}"]
     lines[0] += f"{'slices/s':>10}{'MB':>7}{'GB/s':>7}"
     for r in rows:
         memory = "" if r.memory_mb is None else f"{r.memory_mb:.0f}"
         speed = "" if r.bytes_per_second is None else f"{r.bytes_per_second / 1e9:.1f}"
         lines.append(
-            f"{r.method:<16}{r.doses:>6}{r.threads:>8}{r.ms.n:>3}{r.cpu_ms!s:>26}{r.wall_ms!s:>26}"
-            f"{1e3 / r.ms.median:>10.4g}{memory:>7}{speed:>7}"
+            f"{r.method:<16}{r.doses:>6}{r.threads:>8}{r.ms.n:>3}{r.cpu_ms!s:>24}{r.wall_ms!s:>24}"
+            f"{1e3 / r.ms.median:>10.3g}{memory:>7}{speed:>7}"
         )
     lines += ["", f"{'an output with':<16}{'doses':>6}  times less than with (range of pairs of repeats), target"]
     lines += [
