@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from reactkd_auto.cases import PreprocessedCase
 from reactkd_auto.imageio import RawCase
-from reactkd_auto.inference.display import display_case, nearest_inside
+from reactkd_auto.inference.display import display_case
 from reactkd_auto.inference.ensemble import run_ensemble
 from reactkd_auto.inference.explanation import Explanation, explain, write_explanation
 from reactkd_auto.inference.inputs import InputCase
@@ -24,6 +24,7 @@ from reactkd_auto.inference.results import CaseResult, RegionSource, normalised_
 from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing import preprocess_case
 from reactkd_auto.preprocessing.batch import centre_window, collate
+from reactkd_auto.regions.geometry import nearest_inside
 from reactkd_auto.regions.slots import node_slots
 
 

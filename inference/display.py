@@ -103,13 +103,6 @@ def position_mm(properties: CaseProperties, voxel: Sequence[float]) -> NDArray[n
     return np.asarray(np.array(properties.origin_mm) + matrix @ steps, dtype=np.float64)
 
 
-def nearest_inside(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """Voxel (z, y, x) of the mask that is nearest to its centroid (a bent lesion's centroid may lie outside)."""
-    inside = np.argwhere(mask)
-    z, y, x = inside[((inside - inside.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-    return int(z), int(y), int(x)
-
-
 def _box(
     image: sitk.Image, properties: CaseProperties, grid_size: tuple[int, int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

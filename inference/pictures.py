@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reactkd_auto.drawing.marks import black_outline, draw_contour, scale_bar
+from reactkd_auto.drawing.style import LIGHT_INK, ROLE_COLOURS
+from reactkd_auto.drawing.windows import SHAPE, Window, ct_window
 from reactkd_auto.inference.display import DisplayCase
 from reactkd_auto.jsonio import atomic_path
 
@@ -16,28 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BACKGROUND = "#0f1216"
-INK = "#e8ecf1"
 FAINT = "#93a1b3"
-ROLE_COLOURS = {"organ": "#6fb7ff", "lesion": "#4df0e0", "context": "#b9e07a"}
 OPACITY = 0.45
 FAINTEST_TOP = 0.25
 """The colour scale ends here or higher, so that weak evidence looks weak."""
-SCALE_BARS_MM = (5, 10, 20, 50, 100)
-
-
-@dataclass(frozen=True)
-class Window:
-    """Grey window of the picture, in the base image's units."""
-
-    name: str
-    lower: float
-    upper: float
-
-
-SOFT_TISSUE = Window("soft tissue, −160…240 HU", -160.0, 240.0)
-LUNG = Window("lung, −1350…150 HU", -1350.0, 150.0)
-SHAPE = Window("shape mask", 0.0, 1.0)
-MOSTLY_AIR_HU = -400.0
 WIDTH_INCHES, HEAD_INCHES, GAP_INCHES, BAR_INCHES = 12.0, 0.75, 0.1, 0.8
 DPI = 100
 _Place = tuple[float, float, float, float]
@@ -77,7 +62,7 @@ def choose_window(case: DisplayCase) -> Window:
     if not case.is_ct:
         return SHAPE
     centre = tuple(slice(max(0, c - r), c + r + 1) for c, r in zip(case.centre, case.voxels(20.0), strict=True))
-    return LUNG if float(np.median(case.image[centre])) < MOSTLY_AIR_HU else SOFT_TISSUE
+    return ct_window(case.image[centre])
 
 
 def draw_case(
@@ -154,45 +139,29 @@ def _explanation_colours() -> Any:
 
 def _draw_contours(axes: Axes, case: DisplayCase, plane: _Plane, width: float, height: float) -> None:
     labels = cut_plane(case.regions, case, plane)
-    rows, columns = labels.shape
-    x = (np.arange(columns) + 0.5) * width / columns
-    y = (np.arange(rows) + 0.5) * height / rows
     for value, role in case.roles.items():
-        mask = labels == value
-        if mask.any() and min(mask.shape) > 1:
-            padded = np.pad(mask.astype(float), 1)
-            step_x, step_y = width / columns, height / rows
-            xs, ys = np.r_[x[0] - step_x, x, x[-1] + step_x], np.r_[y[0] - step_y, y, y[-1] + step_y]
-            axes.contour(xs, ys, padded, levels=[0.5], colors=[ROLE_COLOURS[role]], linewidths=1.1, alpha=0.9)
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
+        draw_contour(axes, labels == value, width, height, colors=[ROLE_COLOURS[role]], linewidths=1.1, alpha=0.9)
 
 
 def _decorate(axes: Axes, case: DisplayCase, plane: _Plane, width: float, height: float, *, first: bool) -> None:
-    from matplotlib.patheffects import withStroke
-
     axes.set_axis_off()
     places = ((0.015, 0.5), (0.985, 0.5), (0.5, 0.985), (0.5, 0.015))
     aligned = (("left", "center"), ("right", "center"), ("center", "top"), ("center", "bottom"))
-    outline = [withStroke(linewidth=2.5, foreground="black")]
-    style: dict[str, Any] = {"color": INK, "fontsize": 10, "transform": axes.transAxes, "path_effects": outline}
+    style: dict[str, Any] = {"color": LIGHT_INK, "fontsize": 10, "transform": axes.transAxes}
+    style["path_effects"] = black_outline()
     for letter, (x, y), (ha, va) in zip(plane.letters, places, aligned, strict=True):
         axes.text(x, y, letter, ha=ha, va=va, fontweight="bold", **style)
     if first:
         axes.text(0.02, 0.98, plane.name, ha="left", va="top", **(style | {"fontsize": 9}))
-    length = max((b for b in SCALE_BARS_MM if b <= 0.3 * width), default=SCALE_BARS_MM[0])
-    x, y = 0.04 * width, 0.955 * height
-    axes.plot([x, x + length], [y, y], color=INK, linewidth=2.5, solid_capstyle="butt", path_effects=outline)
-    label: dict[str, Any] = {"ha": "center", "va": "bottom", "color": INK, "fontsize": 8, "path_effects": outline}
-    axes.text(x + length / 2, y - 0.012 * height, f"{length} mm", **label)
+    scale_bar(axes, width, height)
 
 
 def _headline(figure: Any, title: str, subtitle: str, window: Window, case: DisplayCase) -> None:
     top = 1 - 0.1 / figure.get_figheight()
     line = 0.3 / figure.get_figheight()
-    figure.text(0.012, top, title, color=INK, fontsize=13, fontweight="bold", va="top")
+    figure.text(0.012, top, title, color=LIGHT_INK, fontsize=13, fontweight="bold", va="top")
     figure.text(0.012, top - line, subtitle, color=FAINT, fontsize=10, va="top")
-    figure.text(0.988, top - line, window.name, color=FAINT, fontsize=10, va="top", ha="right")
+    figure.text(0.988, top - line, window.label, color=FAINT, fontsize=10, va="top", ha="right")
     drawn = [r for r in ROLE_COLOURS if r in {case.roles[v] for v in np.unique(case.regions) if v in case.roles}]
     for i, role in enumerate(reversed(drawn)):
         figure.text(0.988 - 0.07 * i, top, f"— {role}", color=ROLE_COLOURS[role], fontsize=10, va="top", ha="right")

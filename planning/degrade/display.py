@@ -9,23 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reactkd_auto.drawing.windows import Window, ct_window
 from reactkd_auto.planning.degrade.regions import body_of
 
 _MARGIN_MM = 6.0
-_MOSTLY_LUNG_HU = -400.0
-
-
-@dataclass(frozen=True)
-class Window:
-    """Grey window in HU."""
-
-    name: str
-    lower: float
-    upper: float
-
-
-SOFT_TISSUE = Window("soft tissue", -160.0, 240.0)
-LUNG = Window("lung", -1350.0, 150.0)
 
 
 @dataclass(frozen=True)
@@ -90,8 +77,7 @@ def body_view(
 
 def choose_window(hu: NDArray[np.generic]) -> Window:
     """Soft tissue, or lung where the slice is mostly lung."""
-    inside = np.asarray(hu)[body_of(hu)]
-    return LUNG if inside.size == 0 or float(np.median(inside)) < _MOSTLY_LUNG_HU else SOFT_TISSUE
+    return ct_window(np.asarray(hu)[body_of(hu)])
 
 
 def _part(body: NDArray[np.bool_], over: int, spacing: float) -> slice:

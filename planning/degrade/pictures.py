@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactkd_auto.dose.patches import PATCH
+from reactkd_auto.drawing.marks import scale_bar
+from reactkd_auto.drawing.style import FAINT, INK, STYLE
+from reactkd_auto.drawing.windows import Window
 from reactkd_auto.jsonio import atomic_path
-from reactkd_auto.planning.degrade.display import View, Window, choose_window
+from reactkd_auto.planning.degrade.display import View, choose_window
 from reactkd_auto.planning.degrade.measures import SMOOTHING_MM, SliceNoise
 from reactkd_auto.planning.degrade.regions import NAMES, square
 
@@ -22,23 +25,9 @@ if TYPE_CHECKING:
 
 SHOWN_DOSES = 4
 DPI = 100
-INK, FAINT = "#1c2430", "#647284"
 ROI_COLOURS = ("#4df0e0", "#ffd166", "#ff8fa3", "#b9e07a")
 # Okabe & Ito's colours, distinct for colour-blind eyes too; by dose, falling.
 DOSE_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F", "#7A7A7A")
-STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "text.parse_math": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "reactkd_auto",
-}
 _NARROWEST, _WIDEST, _PAGE = 260, 520, 1600
 _GAP, _HEAD, _ROW_HEAD = 8, 34, 26
 _ZOOM_SHARE = 0.3
@@ -74,7 +63,7 @@ def draw_slices(path: Path, noise: SliceNoise, view: View) -> None:
                 _grey(axes, part.show(image), part, window.lower, window.upper)
                 if column == 0:
                     _mark_rois(axes, noise, part)
-                    _scale_bar(axes, part)
+                    scale_bar(axes, part.extent[1], part.extent[2], fontsize=11)
         sheet.note(len(views), 0, _window_note(window, limit, enlarged=len(views) > 1))
         for column, image in enumerate(images[1:], start=1):
             _grey(sheet.panel(len(views), column, ""), view.show(image - noise.hu), view, -limit, limit)
@@ -215,13 +204,6 @@ def _mark_rois(axes: Axes, noise: SliceNoise, view: View) -> None:
         height, width = (bottom - top) * view.spacing[0], (right - left) * view.spacing[1]
         axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=ROI_COLOURS[i], linewidth=1.4))
         axes.text(x + 1.5, y + 1.5, NAMES[i], color=ROI_COLOURS[i], fontsize=11, va="top", fontweight="bold")
-
-
-def _scale_bar(axes: Axes, view: View) -> None:
-    _, width, height, _ = view.extent
-    length = max((b for b in (5, 10, 20, 50, 100) if b <= 0.3 * width), default=1)
-    axes.plot([0.03 * width, 0.03 * width + length], [0.96 * height] * 2, color="white", linewidth=2.5)
-    axes.text(0.03 * width, 0.94 * height, f"{length} mm", color="white", fontsize=11, va="bottom")
 
 
 def _histogram(axes: Axes, noise: SliceNoise, font: float) -> None:

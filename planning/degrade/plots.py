@@ -14,9 +14,10 @@ import torch
 from reactkd_auto.dose.nps import kernel_h2
 from reactkd_auto.dose.patches import find_patches
 from reactkd_auto.dose.volumes import AxialStack
+from reactkd_auto.drawing.style import FAINT, INK, STYLE
 from reactkd_auto.jsonio import atomic_path
 from reactkd_auto.planning.degrade.measures import SliceNoise
-from reactkd_auto.planning.degrade.pictures import DOSE_COLOURS, FAINT, INK, STYLE, per_cent
+from reactkd_auto.planning.degrade.pictures import DOSE_COLOURS, per_cent
 from reactkd_auto.planning.degrade.regions import NAMES
 from reactkd_auto.planning.degrade.results import SpectrumAgreement
 from reactkd_auto.planning.degrade.spectra import Spectrum, modelled_spectrum

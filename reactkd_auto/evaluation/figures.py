@@ -11,28 +11,13 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from reactkd_auto.drawing.style import STYLE, class_colour, svg_bytes
+
 from .bootstrap import PatientBootstrap
 from .calibration import reliability_bins
 from .metrics import Evaluation
 from .roc import BAND_GRID, roc_band, roc_curve
 from .sample import Sample
-
-# Okabe & Ito's colours, distinct for colour-blind eyes too.
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#8C6D1F")
-STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "text.parse_math": False,  # a class may be called "$x$"
-    "svg.fonttype": "path",
-    "svg.hashsalt": "reactkd_auto",
-}
 
 
 def draw_figures(evaluation: Evaluation, sample: Sample) -> dict[str, dict[str, bytes]]:
@@ -60,7 +45,7 @@ def draw_roc(evaluation: Evaluation, sample: Sample) -> Figure:
         result = evaluation.per_class[k]
         if result.auc.value is None:
             continue
-        colour = _colour(k)
+        colour = class_colour(k)
         positive, probability = sample.labels == k, sample.probabilities[:, k]
         if two:
             bootstrap = PatientBootstrap(sample.labels, sample.patients, 500, evaluation.seed)
@@ -113,7 +98,7 @@ def draw_calibration(evaluation: Evaluation, sample: Sample) -> Figure:
         shift = 0.008 * (position - (len(drawn) - 1) / 2)  # intervals of several classes beside each other
         _draw_reliability(axes, sample, k, shift=shift, at_most=10 if len(drawn) == 1 else 5)
         style = "stepfilled" if len(drawn) == 1 else "step"
-        below.hist(sample.probabilities[:, k], bins=np.linspace(0, 1, 21), color=_colour(k), histtype=style)
+        below.hist(sample.probabilities[:, k], bins=np.linspace(0, 1, 21), color=class_colour(k), histtype=style)
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share", title=f"Calibration, {_count(evaluation)}")
     axes.grid(color="#EEEEEE")
     axes.set_axisbelow(True)
@@ -127,8 +112,10 @@ def _draw_reliability(axes: Any, sample: Sample, k: int, *, shift: float, at_mos
     bins = reliability_bins(sample.labels == k, sample.probabilities[:, k], at_most=at_most)
     x = np.array([b.probability + shift for b in bins])
     y, low, high = np.array([(b.observed.value, b.observed.low, b.observed.high) for b in bins], dtype=float).T
-    axes.vlines(x, low, high, color=_colour(k), linewidth=1, alpha=0.5)
-    axes.plot(x, y, "o-", color=_colour(k), linewidth=1.6, markersize=5, label=_short(sample.classes[k]), clip_on=False)
+    axes.vlines(x, low, high, color=class_colour(k), linewidth=1, alpha=0.5)
+    axes.plot(
+        x, y, "o-", color=class_colour(k), linewidth=1.6, markersize=5, label=_short(sample.classes[k]), clip_on=False
+    )
 
 
 def _calibration_title(evaluation: Evaluation) -> str:
@@ -162,10 +149,6 @@ def _legend_below(axes: Any, *, title: str, lift: float, handles: tuple[list[Any
     )
 
 
-def _colour(k: int) -> str:
-    return COLOURS[k % len(COLOURS)]
-
-
 def _new_figure(width: float, height: float) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -173,8 +156,6 @@ def _new_figure(width: float, height: float) -> tuple[Figure, Any]:
 
 
 def _render(figure: Figure) -> dict[str, bytes]:
-    svg, png = io.BytesIO(), io.BytesIO()
-    # No dates: the same evaluation gives the same bytes.
-    figure.savefig(svg, format="svg", bbox_inches="tight", metadata={"Date": None})
+    png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight", dpi=160)
-    return {"svg": svg.getvalue(), "png": png.getvalue()}
+    return {"svg": svg_bytes(figure), "png": png.getvalue()}

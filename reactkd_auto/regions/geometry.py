@@ -68,3 +68,10 @@ def frame(mask: Mask) -> NDArray[np.float64]:
     """(2, 3) lowest and highest voxel of a mask along z, y, x; not empty."""
     window = ndimage.find_objects(mask.astype(np.uint8))[0]
     return np.array([[w.start for w in window], [w.stop - 1 for w in window]], dtype=np.float64)
+
+
+def nearest_inside(mask: Mask) -> tuple[int, int, int]:
+    """Voxel (z, y, x) of the mask that is nearest to its centroid (a bent lesion's may lie outside); not empty."""
+    inside = np.argwhere(mask)
+    z, y, x = inside[((inside - inside.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    return int(z), int(y), int(x)

@@ -9,9 +9,10 @@ import SimpleITK as sitk
 import torch
 
 from reactkd_auto.dataset import Channel, Dataset
-from reactkd_auto.inference.display import display_case, nearest_inside
+from reactkd_auto.drawing.windows import LUNG, SHAPE, SOFT_TISSUE
+from reactkd_auto.inference.display import display_case
 from reactkd_auto.inference.painting import attention_map, into_case, mean_and_spread, paint_nodes
-from reactkd_auto.inference.pictures import LUNG, PLANES, SHAPE, SOFT_TISSUE, choose_window, cut_plane, draw_case
+from reactkd_auto.inference.pictures import PLANES, choose_window, cut_plane, draw_case
 from tests.builders import random_case, small_dataset, small_plan
 
 
@@ -64,13 +65,6 @@ def test_the_lung_window_is_taken_in_lung_and_the_shape_window_for_masks(propert
 def test_a_picture_is_written_even_without_regions_or_explanation(properties, tmp_path: Path):
     draw_case(tmp_path / "a.png", _display(np.zeros((10, 20, 20)), properties), title="a")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_centre_of_a_bent_region_lies_inside_it():
-    ring = np.zeros((3, 9, 9), bool)
-    ring[1, 1:8, 1:8] = True
-    ring[1, 2:7, 2:7] = False
-    assert ring[nearest_inside(ring)]
 
 
 def test_voxels_of_several_nodes_get_the_sum_of_their_values():

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from reactkd_auto.regions.geometry import depth_map, frame, node_geometry, sphericity
+from reactkd_auto.regions.geometry import depth_map, frame, nearest_inside, node_geometry, sphericity
 from tests.regions.samples import ellipsoid
 
 ISOTROPIC = (1.0, 1.0, 1.0)
@@ -38,3 +38,10 @@ def test_depth_is_the_distance_from_the_surface_and_the_crop_is_no_surface() -> 
     assert np.allclose(depth_map(organ, (2.0, 1.0, 1.0)), 2.0 * np.arange(10)[:, None, None])
     assert not depth_map(np.ones((3, 3, 3), bool), ISOTROPIC).any()
     assert not depth_map(np.zeros((3, 3, 3), bool), ISOTROPIC).any()
+
+
+def test_the_centre_of_a_bent_region_lies_inside_it() -> None:
+    ring = np.zeros((3, 9, 9), bool)
+    ring[1, 1:8, 1:8] = True
+    ring[1, 2:7, 2:7] = False
+    assert ring[nearest_inside(ring)]

@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 
 from reactkd_auto.dose.volumes import axial_stack
-from reactkd_auto.planning.degrade.display import LUNG, SOFT_TISSUE, body_view, choose_window
+from reactkd_auto.drawing.windows import LUNG, SOFT_TISSUE
+from reactkd_auto.planning.degrade.display import body_view, choose_window
 from reactkd_auto.planning.degrade.inputs import find_cts
 from reactkd_auto.planning.degrade.options import dose_name
 from reactkd_auto.planning.degrade.regions import body_of, choose_corners, choose_slice
@@ -42,6 +43,7 @@ def test_the_couch_is_no_body_and_the_lungs_are():
     assert body_of(hu)[64, 64 - 30]
     assert not body_of(hu)[2, 2]
     assert body_of(np.full((40, 40), -1000)).all()
+    assert body_of(np.full((40, 40), -3024)).all()
 
 
 def test_windows_suit_what_is_shown():

@@ -1,0 +1,1 @@
+"""What all pictures share: grey windows, colours, marks."""

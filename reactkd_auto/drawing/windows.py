@@ -1,0 +1,35 @@
+"""Grey windows, as radiology sets them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Window:
+    """Values shown as black and as white, and their unit (none for a shape)."""
+
+    name: str
+    lower: float
+    upper: float
+    unit: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name and limits, for people."""
+        limits = f"{self.lower:g}…{self.upper:g} {self.unit}".replace("-", "−")
+        return f"{self.name}, {limits}" if self.unit else self.name
+
+
+SOFT_TISSUE = Window("soft tissue", -160.0, 240.0, "HU")
+LUNG = Window("lung", -1350.0, 150.0, "HU")
+SHAPE = Window("shape mask", 0.0, 1.0)
+MOSTLY_AIR_HU = -400.0
+
+
+def ct_window(hu: NDArray[np.generic]) -> Window:
+    """Soft tissue, or lung where these HU are mostly air (or none)."""
+    return LUNG if hu.size == 0 or float(np.median(hu)) < MOSTLY_AIR_HU else SOFT_TISSUE
