@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -36,13 +36,21 @@ class CountTable:
     ln_variance: torch.Tensor
     bias: torch.Tensor
 
+    @cached_property
+    def _variance_cubics(self) -> torch.Tensor:
+        return _cubics(self.ln_variance)
+
+    @cached_property
+    def _bias_cubics(self) -> torch.Tensor:
+        return _cubics(self.bias)
+
     def variance(self, counts: torch.Tensor) -> torch.Tensor:
         """v(N) of expected counts of any shape; differentiable in the counts."""
-        return torch.exp(_hermite(self.ln_variance.to(counts), torch.log(counts.clamp_min(1e-2))))
+        return torch.exp(_interpolated(self._variance_cubics.to(counts), counts.clamp_min(1e-2)))
 
     def log_bias(self, counts: torch.Tensor) -> torch.Tensor:
         """β(N), the mean error of y, of expected counts of any shape."""
-        return _hermite(self.bias.to(counts), torch.log(counts.clamp(1e-2, 1e6)))
+        return _interpolated(self._bias_cubics.to(counts), counts.clamp(1e-2, 1e6))
 
     def added_variance(self, counts: torch.Tensor, dose: float, dose_from: float = 1.0) -> torch.Tensor:
         """[v(aN) − v(a₀N)]₊: what must be added to a reading taken at dose a₀ to look like one at dose a ≤ a₀."""
@@ -100,17 +108,23 @@ def _poisson_nodes(mean: float) -> tuple[NDArray[np.float64], NDArray[np.float64
     return counts, weights / weights.sum()
 
 
-def _hermite(values: torch.Tensor, ln_counts: torch.Tensor) -> torch.Tensor:
-    """Cubic Hermite (Catmull-Rom) interpolation on the table's nodes, linear beyond its ends."""
-    step = (LN_MAX - LN_MIN) / (NODES - 1)
-    slope = torch.empty_like(values)
-    slope[1:-1] = (values[2:] - values[:-2]) / 2
-    slope[0], slope[-1] = values[1] - values[0], values[-1] - values[-2]
-    position = (ln_counts - LN_MIN) / step
-    low = position.detach().floor().clamp(0, NODES - 2).long()
-    t = position - low
-    inside = t.clamp(0, 1)
-    v0, v1, m0, m1 = values[low], values[low + 1], slope[low], slope[low + 1]
-    d = v1 - v0
-    cubic = v0 + inside * (m0 + inside * (3 * d - 2 * m0 - m1 + inside * (m0 + m1 - 2 * d)))
-    return cubic + torch.where(t > 1, (t - 1) * m1, torch.zeros_like(t))
+def _cubics(values: torch.Tensor) -> torch.Tensor:
+    """(4, NODES) coefficients of cubic Hermite (Catmull-Rom) splines from each node on, a straight line from the last.
+
+    Args:
+        values: (NODES,) at the nodes.
+    """
+    slope = torch.cat([values[1:2] - values[:1], (values[2:] - values[:-2]) / 2, values[-1:] - values[-2:-1]])
+    rise, low, high = values.diff(), slope[:-1], slope[1:]
+    square = torch.nn.functional.pad(3 * rise - 2 * low - high, (0, 1))
+    cube = torch.nn.functional.pad(low + high - 2 * rise, (0, 1))
+    return torch.stack([values, slope, square, cube])
+
+
+def _interpolated(cubics: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Splines at expected counts of any shape, not below the first node."""
+    position = (torch.log(counts) - LN_MIN) * ((NODES - 1) / (LN_MAX - LN_MIN))
+    node = position.detach().clamp(0, NODES - 1).floor()
+    t = position - node
+    c0, c1, c2, c3 = (c.take(node.long()) for c in cubics)
+    return c0 + t * (c1 + t * (c2 + t * c3))
