@@ -53,19 +53,16 @@ class Nodes:
     def enlarge(self, values: torch.Tensor) -> torch.Tensor:
         """(..., *shape) at the nodes → (..., rows, columns), bilinearly."""
         rows, columns = self.canvas.shape
-        return self.down(self.across(values))[..., :rows, :columns]
+        return self.fill(values)[..., :rows, :columns]
 
-    def across(self, values: torch.Tensor) -> torch.Tensor:
-        """(..., *shape) → (..., nodes along y, columns filled up to the last node)."""
+    def fill(self, values: torch.Tensor) -> torch.Tensor:
+        """As `enlarge`, up to the last nodes, at or beyond the slice's end."""
         low, rise = values[..., :-1], values.diff(dim=-1)
         wide = values.new_empty(*low.shape, self.steps[1])
         for i, share in enumerate(_shares(self.steps[1])):
             torch.add(low, rise, alpha=share, out=wide[..., i])
-        return wide.flatten(-2)
-
-    def down(self, values: torch.Tensor) -> torch.Tensor:
-        """(..., nodes along y, columns) → (..., rows filled up to the last node, columns)."""
-        low, rise = values[..., :-1, None, :], values.diff(dim=-2)[..., None, :]
+        columns = wide.flatten(-2)
+        low, rise = columns[..., :-1, None, :], columns.diff(dim=-2)[..., None, :]
         return torch.addcmul(low, rise, self._shares_down).flatten(-3, -2)
 
     @cached_property

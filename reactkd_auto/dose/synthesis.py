@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .basis import angular_basis, angular_profiles
 from .engine import DoseStep, NoiseEngine
-from .geometry import BINS, HU_PER_MU, TOGETHER, Canvas
+from .geometry import BINS, HU_PER_MU, TOGETHER, Canvas, bin_centres
 from .nodes import Nodes
 from .nps import frequency_grid, isotropic_nps, over_angles, ram_lak, refine_angles
 from .parameters import DoseCalibration
@@ -93,14 +93,14 @@ class NoiseModel(NoiseEngine):
 
     def draw(self, key: int, indices: range, weights: torch.Tensor) -> torch.Tensor:
         """Σ_k s_k(x) · IFFT[W √NPS₀ g_k] of a stream's white noise: (n, falls, rows, columns) HU."""
-        white, across = self.white.spectrum(key, indices), self.nodes.across(weights)
+        white = self.white.spectrum(key, indices)
         high, wide = (step * (n - 1) for step, n in zip(self.nodes.steps, self.nodes.shape, strict=True))
         noise = weights.new_zeros(len(indices), weights.shape[2], high, wide)
-        for at_nodes, filter_ in zip(across, self.filters, strict=True):
+        for at_nodes, filter_ in zip(weights, self.filters, strict=True):
             # Both axes by hand: the second transform can leave out the padding's rows.
             half = torch.fft.ifft(white * filter_, dim=1, norm="forward")[:, :high]
             image = torch.fft.irfft(half, n=self.fft_size[1], dim=2, norm="forward")[:, None, :, :wide]
-            noise.addcmul_(self.nodes.down(at_nodes), image)
+            noise.addcmul_(self.nodes.fill(at_nodes), image)
         return noise[..., : self.volume.shape[1], : self.volume.shape[2]]
 
     def added_sd(self, indices: range, doses: Sequence[float]) -> torch.Tensor:
@@ -150,24 +150,24 @@ def noise_model(
     rho, theta = frequency_grid(size, spacing[1:])
     pixel_area = spacing[1] * spacing[2]
     amplitude = (isotropic_nps(rho, calibration) / pixel_area).sqrt()
-    filters, pixels = amplitude * over_angles(refine_angles(basis.T.double().cpu()), theta), size[0] * size[1]
+    filters = amplitude.to(device) * over_angles(refine_angles(basis.T.double()), theta.to(device))
+    filters *= math.sqrt(0.5 / (size[0] * size[1]))
     # The real FFT holds one half of the plane: its inner columns stand for two frequencies each.
-    weight = torch.full((filters.shape[2],), 2.0, dtype=torch.float64)
-    weight[[0, -1]] = 1
-    covariance = torch.einsum("kyx,lyx,x->kl", filters, filters, weight) / pixels
-    scaled = filters * math.sqrt(0.5 / pixels)
-    return NoiseModel(volume, rays, basis, scaled.float().to(device), covariance.float().to(device), size)
+    flat = torch.cat([filters[:, :, 1:-1] * 2, filters[:, :, [0, -1]] * math.sqrt(2)], dim=2).flatten(1)
+    return NoiseModel(volume, rays, basis, filters.float(), (flat @ flat.T).float(), size)
 
 
 def _profiles(volume: NDArray[np.generic], rays: RayNoise, doses: Sequence[float]) -> Iterator[torch.Tensor]:
     """Angular profiles of up to `_BASIS_SLICES` evenly spaced slices, at every dose."""
     chosen = np.unique(np.linspace(0, len(volume) - 1, min(_BASIS_SLICES, len(volume))).round().astype(int))
-    used = _image_area(rays.canvas)
-    for z in chosen:
-        hu = torch.from_numpy(np.ascontiguousarray(volume[z : z + 1], dtype=np.float32)).to(rays.device)
-        coarse = rays.canvas.attenuation(hu)[0]
-        for sigma in rays.added_sigma(rays.counts(hu, int(z)), [(1.0, dose) for dose in doses]):
-            yield angular_profiles(sigma[0], coarse, used.to(coarse.device))
+    used = _image_area(rays.canvas).to(rays.device)
+    canvas, u = rays.canvas, bin_centres(rays.device) * rays.canvas.pixel
+    hu = (torch.from_numpy(np.array(volume[z : z + 1], dtype=np.float32)).to(rays.device) for z in chosen)
+    coarse = torch.cat([canvas.attenuation(slice_) for slice_ in hu])
+    for z, path, attenuation in zip(chosen, rays.projector.project(coarse) * canvas.pixel, coarse, strict=True):
+        counts = rays.expected(path[None], u, int(z))
+        for sigma in rays.added_sigma(counts, [(1.0, dose) for dose in doses]):
+            yield angular_profiles(sigma[0], attenuation, used)
 
 
 def _image_area(canvas: Canvas) -> torch.Tensor:
