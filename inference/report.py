@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 
 from reactkd_auto.inference.results import CaseResult
 from reactkd_auto.jsonio import write_text
+from reactkd_auto.pages import data_url, render
 
 EMBEDDED_PICTURES = 50
 """More pictures than this are linked instead of embedded: a page of hundreds of megabytes opens nowhere."""
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 CLASS_COLOURS = ("#3b7ddd", "#e08a1e", "#2f9e73", "#b0569c", "#8a6d3b", "#5b6b7b")
 
 
@@ -36,18 +36,10 @@ def write_report(
     output: Path, results: Sequence[CaseResult], classes: Sequence[str], facts: ModelFacts, *, explained: bool
 ) -> Path:
     """Write ``output/report.html`` from the answers and the pictures in ``output/pictures``."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     embed = sum(r.picture for r in results) <= EMBEDDED_PICTURES
     colours = {c: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, c in enumerate(classes)}
-    page = environment.get_template("report.html").render(
+    page = render(
+        TEMPLATE,
         results=results,
         counts=_counts(results),
         classes=classes,
@@ -69,9 +61,7 @@ def _counts(results: Sequence[CaseResult]) -> Mapping[str, int]:
 def _picture(output: Path, case: str, *, embed: bool) -> str:
     """A data URL, or a relative link."""
     relative = f"pictures/{case}.png"
-    if not embed:
-        return relative
-    return "data:image/png;base64," + base64.b64encode((Path(output) / relative).read_bytes()).decode("ascii")
+    return data_url(Path(output) / relative) if embed else relative
 
 
 def _largest_importance(result: CaseResult) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ def degrade_one(
         kept: list[NDArray[Any]] = []
         slices = degraded_slices(engine, options.doses, stream, coupling=options.coupling, bias=options.bias)
         bar = track(_keeping(slices, shown, kept), what=ct.case, total=len(stack.array), quiet=quiet)
+        began = time.monotonic()
         write_degraded(mapped, bar, [output / f for f in files])
+        _tell(ct.case, calibration, len(stack.array), time.monotonic() - began)
         noise = measure_slice(
             engine,
             stack,
@@ -88,6 +91,11 @@ def _calibration(ct: MappedCt, options: Options) -> DoseCalibration:
     if len(given.flux) in (1, len(ct.stack.array)):
         return given
     return dataclasses.replace(given, flux=(float(np.median(given.flux)),))
+
+
+def _tell(case: str, calibration: DoseCalibration, slices: int, seconds: float) -> None:
+    found = "preset" if calibration.fallback else f"calibration of confidence {calibration.confidence:.2f}"
+    logger.info("%s: %s, %d slices written at %.0f ms a slice.", case, found, slices, 1000 * seconds / slices)
 
 
 def _keeping(slices: DegradedSlices, wanted: int, kept: list[NDArray[Any]]) -> Iterator[tuple[int, list[NDArray[Any]]]]:

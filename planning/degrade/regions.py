@@ -57,6 +57,8 @@ def body_of(hu: NDArray[Any]) -> NDArray[np.bool_]:
     The couch is left out: it is thin, and apart from the body.
     """
     field = in_field(hu)
+    if not field.any():
+        return np.ones_like(field)
     solid = ndimage.binary_opening(field & np.asarray(hu > _BODY_HU), iterations=_OPENING)
     labels, count = ndimage.label(solid)
     if not count:

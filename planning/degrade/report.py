@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,28 +12,21 @@ import torch
 from reactkd_auto.dose import DoseCalibration
 from reactkd_auto.dose.nps import kernel_h2
 from reactkd_auto.jsonio import write_text
+from reactkd_auto.pages import data_url, render
 from reactkd_auto.planning.degrade.measures import SMOOTHING_MM
 from reactkd_auto.planning.degrade.options import Options
 from reactkd_auto.planning.degrade.results import CtResult, Picture, picture_path
 
 EMBEDDED_CTS = 20
 """Pictures of more CTs are linked instead of embedded: a page of hundreds of megabytes opens nowhere."""
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 
 
 def write_report(output: Path, results: Sequence[CtResult], options: Options) -> Path:
     """Write ``output/report.html`` from the results and the pictures in ``output/pictures``."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     done = [r for r in results if r.status == "degraded"]
-    page = environment.get_template("report.html").render(
+    page = render(
+        TEMPLATE,
         results=results,
         done=done,
         options=options,
@@ -87,9 +79,4 @@ def _half(calibration: DoseCalibration) -> float:
 def _pictures(output: Path, case: str, *, embed: bool) -> dict[str, str]:
     """Data URLs, or relative links, of the pictures that there are."""
     paths = {name: picture_path(output, case, name) for name in get_args(Picture)}
-    return {n: _data(p) if embed else p.relative_to(output).as_posix() for n, p in paths.items() if p.is_file()}
-
-
-def _data(path: Path) -> Any:
-    kind = "png" if path.suffix == ".png" else "svg+xml"
-    return f"data:image/{kind};base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    return {n: data_url(p) if embed else p.relative_to(output).as_posix() for n, p in paths.items() if p.is_file()}
