@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +133,7 @@ def assumed_ellipse(stack: AxialStack) -> tuple[float, float] | None:
 
 def write_evidence(path: Path, evidence: NoiseEvidence) -> None:
     """Write an ``.npz`` file, atomically; periodograms and rays in half precision (0.1 %)."""
-    arrays = {
+    arrays: dict[str, Any] = {
         "spacing": np.array(evidence.spacing),
         "depth": np.array(evidence.depth),
         "ellipse_mm": np.array(evidence.ellipse_mm or ()),

@@ -246,7 +246,8 @@ def _flux(ln_flux: torch.Tensor, sample: _Sample, slices: NDArray[np.int64], kee
 
 
 def _pooled(evidence: Sequence[NoiseEvidence], readings: Sequence[int], model: _Model) -> _Sample:
-    groups, case_of_group = [], []
+    groups: list[torch.Tensor] = []
+    case_of_group: list[int] = []
     for case, e in enumerate(evidence):
         own = flux_groups(e.slices)
         groups.append(torch.from_numpy(own) + len(case_of_group))
