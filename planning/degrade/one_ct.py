@@ -24,11 +24,13 @@ from reactkd_auto.planning.degrade.options import Options
 from reactkd_auto.planning.degrade.pictures import draw_maps, draw_slices
 from reactkd_auto.planning.degrade.plots import draw_calibration, draw_spectra
 from reactkd_auto.planning.degrade.regions import choose_slice
-from reactkd_auto.planning.degrade.results import CtResult, SpectrumAgreement, degraded_name, picture_path
+from reactkd_auto.planning.degrade.results import CtResult, Roi, SpectrumAgreement, degraded_name, picture_path
 from reactkd_auto.progress import track
 
 REALISATIONS: dict[Engine, int] = {"fft": 16, "fbp": 4}
 """Drawn for the page, beside the results; fewer where each takes seconds."""
+
+_NOTABLE_DEPARTURE = 1.25
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ def degrade_one(
             count=REALISATIONS[options.engine],
         )
         spectra = tuple(noise.spectrum_agreement(i, noise.doses[-1]) for i in range(len(noise.corners)))
+        rois = noise.rois()
         _draw(output, ct.case, noise, spectra, mapped)
         return CtResult(
             key=key,
@@ -76,10 +79,10 @@ def degrade_one(
             calibration=calibration,
             slice_index=shown,
             realisations=noise.drawn.count,
-            rois=noise.rois(),
+            rois=rois,
             sd=tuple(noise.agreement(a) for a in noise.doses),
             spectra=spectra,
-            warnings=tuple(_warnings(mapped, calibration, options)),
+            warnings=(*_warnings(mapped, calibration, options), *_starvation(rois)),
         )
 
 
@@ -131,3 +134,15 @@ def _warnings(ct: MappedCt, calibration: DoseCalibration, options: Options) -> I
         yield f"{ct.image.missing} voxels are NaN or infinite; they were left as they are."
     if ct.stack.order != (0, 1, 2):
         yield "The CT is not stored in axial slices; the noise was added in its axial planes."
+
+
+def _starvation(rois: Sequence[Roi]) -> Iterator[str]:
+    """Where the noise rests on what was assumed of the detector rather than on what was found in the CT."""
+    departures = [(roi.departure(at), at.dose) for roi in rois for at in roi.doses]
+    worst, dose = max(departures, default=(1.0, 1.0))
+    if worst > _NOTABLE_DEPARTURE:
+        yield (
+            f"At {100 * dose:.4g} % dose the noise is up to {worst:.1f} times what the number of photons alone would"
+            " give: rays are starved, and the rest comes from the electronic noise and the readings per ray that were"
+            " assumed. Take such doses with caution."
+        )

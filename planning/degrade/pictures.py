@@ -29,7 +29,7 @@ ROI_COLOURS = ("#4df0e0", "#ffd166", "#ff8fa3", "#b9e07a")
 # Okabe & Ito's colours, distinct for colour-blind eyes too; by dose, falling.
 DOSE_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F", "#7A7A7A")
 _NARROWEST, _WIDEST, _PAGE = 260, 520, 1600
-_GAP, _HEAD, _ROW_HEAD = 8, 34, 26
+_GAP, _HEAD = 8, 34
 _ZOOM_SHARE = 0.3
 _SMALLEST_ZOOMED_MM = 150.0
 _DIFFERENCE_SDS = 2.5

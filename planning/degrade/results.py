@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,10 @@ class Roi:
     sd_hu: float
     model_sd_hu: float
     doses: tuple[RoiAtDose, ...]
+
+    def departure(self, at: RoiAtDose) -> float:
+        """Predicted added SD over the quantum law, full-dose SD × √(1/a − 1), which holds where photons are plenty."""
+        return at.predicted_sd_hu / (self.model_sd_hu * math.sqrt(1 / at.dose - 1))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from reactkd_auto.dose.degrade import degraded_slices, noise_engine
 from reactkd_auto.dose.parameters import preset
 from reactkd_auto.dose.patches import PATCH, periodograms
 from reactkd_auto.dose.volumes import axial_stack
+from reactkd_auto.planning import degrade_ct
 from reactkd_auto.planning.degrade.measures import SliceNoise, measure_slice
 from reactkd_auto.planning.degrade.plots import own_spectrum
 from reactkd_auto.planning.degrade.spectra import Spectrum, patch_corners, through_window
-from tests.cts import trunk
+from tests.cts import trunk, write_ct
 
 DOSES = [0.25, 0.1]
 SPACING = (4.0, 0.85, 0.85)
@@ -147,3 +148,24 @@ def test_own_noise_of_a_ct_is_compared_with_its_calibration_without_bias(stack, 
     assert np.median(measured / expected) == pytest.approx(1, abs=0.08)
     for roi in looked.rois():
         assert roi.sd_hu == pytest.approx(roi.model_sd_hu, rel=0.15)
+
+
+@pytest.mark.parametrize(("factor", "electrons", "limits"), [(10, 0.0, (0.98, 1.02)), (1 / 40, 5.0, (1.3, 20))])
+def test_departure_from_the_quantum_law_tells_of_starved_rays(stack, soft, factor, electrons, limits):
+    scan = dataclasses.replace(soft, flux=(factor * soft.flux[0],), electronic_noise=electrons)
+    engine = noise_engine(stack, scan, [0.1])
+    looked = measure_slice(
+        engine, stack, {0.1: stack.array[0]}, index=0, stream=STREAM, coupling="shared", count=2
+    )  # fmt: skip
+    assert all(limits[0] < roi.departure(roi.doses[0]) < limits[1] for roi in looked.rois())
+
+
+def test_starved_doses_are_warned_of(tmp_path):
+    write_ct(tmp_path / "a.nii.gz", trunk(2))
+    scan = preset(reason="test", slice_mm=4.0, ellipse_mm=None)
+    starved = dataclasses.replace(scan, flux=(scan.flux[0] / 100,))
+    for calibration, expected in ((scan, 0), (starved, 1)):
+        (result,) = degrade_ct(
+            tmp_path / "a.nii.gz", tmp_path / str(expected), doses=[0.1], calibration=calibration, quiet=True
+        ).results
+        assert sum("rays are starved" in w for w in result.warnings) == expected
