@@ -79,14 +79,14 @@ def noise_fields(
     noise = np.zeros((2, *stack.array.shape), dtype=np.float32)
     log_ratio = np.zeros((len(planned), *stack.array.shape), dtype=np.float32)
     keys = [stream_key(seed, f"{case} field {i}") for i in range(2)]
+    at = planned.index(reference)
     for indices in model.batches():
         here = slice(indices.start, indices.stop)
         weights = model.weights(model.counts(indices), [(1.0, a) for a in planned])
-        at_reference = weights[:, :, [planned.index(reference)]]
         for stored, key in zip(noise, keys, strict=True):
-            stored[here] = model.draw(key, indices, at_reference)[:, 0].cpu().numpy()
+            stored[here] = model.draw(key, indices, weights[:, :, at : at + 1])[:, 0].cpu().numpy()
         ln_sd = model.sd_at_nodes(weights).clamp_min(_SMALLEST_SD_HU).log()
-        ratio = model.nodes.enlarge(ln_sd - ln_sd[:, [planned.index(reference)]])
+        ratio = model.nodes.enlarge(ln_sd - ln_sd[:, at : at + 1])
         log_ratio[:, here] = ratio.transpose(0, 1).cpu().numpy()
     noise *= in_field(stack.array)
     return NoiseFields(stack.as_given(noise), stack.as_given(log_ratio), reference, planned, model.rank)

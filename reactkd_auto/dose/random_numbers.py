@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
 
 import torch
 
@@ -42,7 +41,7 @@ def philox(counter: tuple[torch.Tensor, ...], key: int) -> tuple[torch.Tensor, .
     return c0, c1.bitwise_and_(_MASK), c2, c3.bitwise_and_(_MASK)
 
 
-def standard_normal(key: int, rows: Sequence[int], count: int, device: torch.device, *, block: int = 0) -> torch.Tensor:
+def standard_normal(key: int, rows: range, count: int, device: torch.device, *, block: int = 0) -> torch.Tensor:
     """(rows, count) float32 standard normal numbers of a stream's rows (for us: of slices; may be negative).
 
     Another ``block`` of the same rows holds independent numbers. Two numbers a pair of words by Box and Muller
@@ -68,9 +67,9 @@ def complex_normal(key: int, rows: range, count: int, device: torch.device) -> t
     return torch.view_as_complex(torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=2))
 
 
-def _words(key: int, rows: Sequence[int], groups: int, device: torch.device, block: int) -> tuple[torch.Tensor, ...]:
+def _words(key: int, rows: range, groups: int, device: torch.device, block: int) -> tuple[torch.Tensor, ...]:
     """Four words for each group of each row, (rows, groups)."""
-    row = torch.tensor(list(rows), dtype=torch.int64, device=device)[:, None].expand(-1, groups)
+    row = torch.arange(rows.start, rows.stop, device=device)[:, None].expand(-1, groups)
     index = torch.arange(groups, dtype=torch.int64, device=device).expand(len(rows), -1)
     return philox((index, row & _MASK, (row >> 32) & _MASK, torch.full_like(index, block)), key)
 

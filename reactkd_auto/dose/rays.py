@@ -36,6 +36,10 @@ class RayNoise:
         table = count_table(self.calibration.electronic_noise, self.calibration.floor)
         return CountTable(table.ln_variance.to(self.device), table.bias.to(self.device))
 
+    @cached_property
+    def _flux(self) -> torch.Tensor:
+        return torch.tensor(self.calibration.flux, dtype=torch.float64, device=self.device)
+
     def counts(self, hu: torch.Tensor, first: int) -> torch.Tensor:
         """Expected counts of one reading at full dose, (slices, ANGLES, BINS).
 
@@ -57,10 +61,10 @@ class RayNoise:
             u: (bins,) detector coordinates, mm from the centre.
             first: Index in the volume of the first slice.
         """
-        flux = torch.tensor([self.calibration.slice_flux(first + i) for i in range(len(path))]).to(path)
+        indices = torch.arange(first, first + len(path), device=self.device).clamp(0, len(self._flux) - 1)
         exponent = modulation(path, self.calibration.tube_modulation) - path
         exponent = exponent - self.calibration.bowtie * bowtie_profile(u)
-        return flux[:, None, None] / self.calibration.readings * torch.exp(exponent)
+        return self._flux[indices, None, None].to(path) / self.calibration.readings * torch.exp(exponent)
 
     def added_sigma(self, counts: torch.Tensor, falls: Sequence[tuple[float, float]]) -> torch.Tensor:
         """Standard deviation that rays gain at each fall of the dose.

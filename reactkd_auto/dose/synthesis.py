@@ -83,7 +83,7 @@ class NoiseModel(NoiseEngine):
         weights = self.weights(self.counts(indices), [(step.start, step.dose) for step in steps])
         if len({step.key for step in steps}) == 1:
             return self.draw(steps[0].key, indices, weights)
-        drawn = [self.draw(step.key, indices, weights[:, :, [i]]) for i, step in enumerate(steps)]
+        drawn = [self.draw(step.key, indices, weights[:, :, i : i + 1]) for i, step in enumerate(steps)]
         return torch.cat(drawn, dim=1)
 
     def weights(self, counts: torch.Tensor, falls: Sequence[tuple[float, float]]) -> torch.Tensor:
