@@ -38,10 +38,10 @@ SCANS = {
         FanBeam(3e5, bowtie=1.0, modulation=0.3, cutoff=0.65, rows=5), ABDOMEN, 420, (3.0, 0.78, 0.78), 0.0,
     ),
     "abdomen with texture, 2 mm": (
-        FanBeam(3e5, bowtie=0.3, cutoff=0.75, power=1.0, rows=3), ABDOMEN, 440, (2.0, 0.7, 0.7), 6.0,
+        FanBeam(3e5, bowtie=0.3, cutoff=0.75, power=1.0, rows=4), ABDOMEN, 440, (2.0, 0.7, 0.7), 6.0,
     ),
     "abdomen, low dose, 1 mm": (
-        FanBeam(8e4, bowtie=0.6, modulation=0.3, rows=2), ABDOMEN, 400, (1.0, 0.8, 0.8), 4.0,
+        FanBeam(8e4, bowtie=0.6, modulation=0.3, rows=4), ABDOMEN, 400, (1.0, 0.8, 0.8), 4.0,
     ),
     "hips": (FanBeam(2e6, bowtie=0.3, modulation=0.4, cutoff=0.8, rows=8), HIPS, 400, (5.0, 0.9, 0.9), 0.0),
     "head": (FanBeam(4e5, bowtie=0.8, cutoff=0.8, rows=8), HEAD, 460, (5.0, 0.45, 0.45), 3.0),
@@ -61,7 +61,7 @@ def test_hidden_fan_beam_scanners_are_calibrated_blind(name):
 
 @pytest.mark.slow
 def test_a_sharp_kernel_in_a_chest_of_few_patches_is_calibrated_to_a_tenth():
-    scanner = FanBeam(5e5, bowtie=0.6, modulation=0.2, cutoff=1.4, power=1.0, rows=2)
+    scanner = FanBeam(5e5, bowtie=0.6, modulation=0.2, cutoff=1.4, power=1.0, rows=4)
     _, ratio = blind(scanner, CHEST, 500, (1.0, 0.7, 0.7), anatomy=4.0)
     assert np.median(ratio) == pytest.approx(1, abs=0.1)
 
