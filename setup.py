@@ -15,6 +15,11 @@ COMMANDS = {
     "reactkd_evaluate": "inference.evaluate_command",
     "reactkd_verify_dataset": "dataset_conversion.verify_command",
     "reactkd_convert_dicom": "dataset_conversion.dicom.command",
+    "reactkd_convert_hcc_tace_seg": "dataset_conversion.hcc_tace_seg",
+    "reactkd_convert_lits": "dataset_conversion.lits",
+    "reactkd_convert_hecktor": "dataset_conversion.hecktor",
+    "reactkd_convert_autopet": "dataset_conversion.autopet",
+    "reactkd_convert_sts_tcia": "dataset_conversion.sts_tcia",
     "reactkd_convert_sts": "dataset_conversion.sts",
     "reactkd_convert_lidc": "dataset_conversion.lidc",
     "reactkd_convert_medmnist3d": "dataset_conversion.medmnist3d",
@@ -36,6 +41,7 @@ setup(
     package_data={
         "reactkd_auto": ["py.typed"],
         "reactkd_auto.planning.degrade": ["templates/*.html"],
+        "reactkd_auto.planning.report": ["templates/*.html"],
         "reactkd_auto.training": ["presets/*.json"],
         "reactkd_auto.inference": ["templates/*.html"],
     },
@@ -47,6 +53,7 @@ setup(
         "scipy>=1.14",  # morphology, optimisation, statistics
         "acvl-utils>=0.2.3,<0.3",  # connected components as nnU-Net does them; 0.3 is untested
         "nibabel>=5.2",  # NIfTI header checks before pixels are read
+        "openpyxl>=3.1",  # clinical tables as archives ship them (.xlsx); pure Python
         "pydicom>=3.0.1",  # DICOM headers with nested sequences, RTSTRUCT, SEG; pure Python, pulls nothing
         "tqdm>=4.66",  # progress bars
         "monai>=1.6,<2",  # SegResEncoder

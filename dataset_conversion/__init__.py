@@ -6,20 +6,42 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reactkd_auto.dataset_conversion.autopet import convert_autopet
     from reactkd_auto.dataset_conversion.demo_command import make_demo_dataset
     from reactkd_auto.dataset_conversion.dicom.convert import convert_dicom
+    from reactkd_auto.dataset_conversion.hcc_tace_seg import convert_hcc_tace_seg
+    from reactkd_auto.dataset_conversion.hecktor import convert_hecktor
     from reactkd_auto.dataset_conversion.lidc import convert_lidc
+    from reactkd_auto.dataset_conversion.lits import convert_lits
     from reactkd_auto.dataset_conversion.medmnist3d import convert_medmnist3d
     from reactkd_auto.dataset_conversion.sts import convert_sts
+    from reactkd_auto.dataset_conversion.sts_tcia import convert_sts_tcia
     from reactkd_auto.dataset_conversion.verify import verify_dataset
 
-__all__ = ["convert_dicom", "convert_lidc", "convert_medmnist3d", "convert_sts", "make_demo_dataset", "verify_dataset"]
+__all__ = [
+    "convert_autopet",
+    "convert_dicom",
+    "convert_hcc_tace_seg",
+    "convert_hecktor",
+    "convert_lidc",
+    "convert_lits",
+    "convert_medmnist3d",
+    "convert_sts",
+    "convert_sts_tcia",
+    "make_demo_dataset",
+    "verify_dataset",
+]
 
 _MODULES = {
+    "convert_autopet": "autopet",
     "convert_dicom": "dicom.convert",
+    "convert_hcc_tace_seg": "hcc_tace_seg",
+    "convert_hecktor": "hecktor",
     "convert_lidc": "lidc",
+    "convert_lits": "lits",
     "convert_medmnist3d": "medmnist3d",
     "convert_sts": "sts",
+    "convert_sts_tcia": "sts_tcia",
     "make_demo_dataset": "demo_command",
     "verify_dataset": "verify",
 }

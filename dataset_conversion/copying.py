@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gzip
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
@@ -63,6 +64,8 @@ def _words(settings: Mapping[str, Any] | None) -> str:
 def copy_once(source: Path, target: Path) -> None:
     """Copy a file byte by byte unless the target is already there; the target appears whole or not at all.
 
+    Where only the target's name ends in ``.gz`` the bytes are compressed, always to the same file.
+
     Raises:
         UserError: The source is missing or the target cannot be written.
     """
@@ -71,7 +74,19 @@ def copy_once(source: Path, target: Path) -> None:
     if not source.is_file():
         raise UserError(f"{source}: no such file, expected an image of the source dataset.")
     with atomic_path(target) as temporary:
-        shutil.copyfile(source, temporary)
+        if target.suffix == ".gz" and source.suffix != ".gz":
+            _compress(source, temporary)
+        else:
+            shutil.copyfile(source, temporary)
+
+
+def _compress(source: Path, target: Path) -> None:
+    with (
+        source.open("rb") as plain,
+        target.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(plain, packed)
 
 
 def close_dataset(folder: Path, dataset: Dataset, training: Iterable[LabelledCase]) -> Path:

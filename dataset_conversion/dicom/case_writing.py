@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from reactkd_auto.dataset import ChannelRole, Dataset, channel_path, region_path
+from reactkd_auto.dataset_conversion.case_records import make_once, source_key
 from reactkd_auto.dataset_conversion.dicom.choices import Choices
 from reactkd_auto.dataset_conversion.dicom.regions import region_map
 from reactkd_auto.dataset_conversion.dicom.scan import Series
@@ -17,9 +18,7 @@ from reactkd_auto.errors import UserError
 from reactkd_auto.imageio import ImageFault, check_units, overlap_fraction, write_image
 from reactkd_auto.imageio.dicom import read_series
 from reactkd_auto.imageio.raw_case import SMALLEST_OVERLAP
-from reactkd_auto.jsonio import content_hash, read_json, write_json
 
-RECORDS = "conversion"
 _METHOD = 1
 """To be raised when the same files would give another case, so that finished cases are converted anew."""
 
@@ -49,20 +48,11 @@ class CaseWriter:
         Raises:
             UserError: A series, a structure or a channel that can't be used; the case then has no files.
         """
-        record, key = record_path(self.folder, sources.case), self._key(sources)
-        if record.exists() and read_json(record) == {"key": key, "files": self._files(sources.case)}:
-            return {}
-        discard_case(self.folder, sources.case, self.dataset.file_ending)
-        try:
-            skipped = self._write(sources)
-        except BaseException:
-            discard_case(self.folder, sources.case, self.dataset.file_ending)
-            raise
-        if not skipped:  # else it is made anew by every call: reasons hold file names, and are kept nowhere
-            write_json(record, {"key": key, "files": self._files(sources.case)})
-        return skipped
+        key = self._key(sources)
+        return make_once(self.folder, sources.case, self.dataset.file_ending, key, lambda: self.write(sources))
 
-    def _write(self, sources: CaseSources) -> dict[str, str]:
+    def write(self, sources: CaseSources) -> dict[str, str]:
+        """Write a case's files, the base image last."""
         base = _read(sources.base, "ct")
         regions = region_map(sources.structures, sources.base.frames, self.choices.regions, base)
         skipped: dict[str, str] = {}
@@ -97,36 +87,15 @@ class CaseWriter:
             )
         return _compact(image)
 
-    def _files(self, case: str) -> list[str]:
-        return [p.name for p in case_files(self.folder, case, self.dataset.file_ending)]
-
     def _path(self, case: str, channel: int) -> Path:
         return channel_path(self.folder / "imagesTr", case, channel, self.dataset.file_ending)
 
     def _key(self, sources: CaseSources) -> str:
-        """Hash of what the case is made of: every source file's place, size and time, the choices, our method."""
+        """Hash of what the case is made of: the source files, the choices, our method."""
         used = [sources.base, *(s for _, s in sorted(sources.channels.items())), *sources.structures]
-        files = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for s in used for p in s.files]
-        parts = (_METHOD, files, sorted(sources.channels), self.choices, sources.unusable, self.skip_bad_channels)
-        return content_hash(parts)
-
-
-def record_path(folder: Path, case: str) -> Path:
-    """Where it stands that a case is finished, and what it was made of (a hash: no names, no identifiers)."""
-    return folder / RECORDS / f"{case}.json"
-
-
-def case_files(folder: Path, case: str, file_ending: str) -> list[Path]:
-    """A case's images and its region map, as far as they exist, in order."""
-    images = sorted((folder / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9]{file_ending}"))
-    regions = region_path(folder / "regionsTr", case, file_ending)
-    return [*images, regions] if regions.exists() else images
-
-
-def discard_case(folder: Path, case: str, file_ending: str) -> None:
-    """Remove a case's files: it is to be made anew, or can't be made."""
-    for path in (record_path(folder, case), *case_files(folder, case, file_ending)):
-        path.unlink(missing_ok=True)
+        files = [p for s in used for p in s.files]
+        parts = (_METHOD, sorted(sources.channels), self.choices, sources.unusable, self.skip_bad_channels)
+        return source_key(files, *parts)
 
 
 def _read(series: Series, role: ChannelRole) -> sitk.Image:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, EXIT_USER_ERROR, run
-from reactkd_auto.dataset_conversion.copying import converter_parser
+from reactkd_auto.commandline import run
+from reactkd_auto.dataset_conversion.cohort import cohort_parser, report
 
 DESCRIPTION = """Convert DICOM studies, in folders of any nesting, and a table of labels to a raw dataset.
 
@@ -24,7 +23,7 @@ cases whose files did not change."""
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``reactkd_convert_dicom``."""
-    parser = converter_parser("reactkd_convert_dicom", DESCRIPTION)
+    parser = cohort_parser("reactkd_convert_dicom", DESCRIPTION)
     parser.add_argument(
         "-l",
         "--labels",
@@ -39,7 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ordered", action="store_true", help="the classes are grades")
     parser.add_argument("--left_right_symmetric", action="store_true", help="a mirrored body is a plausible one")
-    parser.add_argument("--workers", type=int, help="processes; else as cores and free memory allow")
     series = parser.add_argument_group("which series (patterns with * and ? for description, number or tracer)")
     series.add_argument("--ct", metavar="PATTERN", default="*", help="the CT, where a study has several")
     pet_help = "a PET channel; may be repeated; default: one channel PET if there is any"
@@ -80,10 +78,4 @@ def _program(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         quiet=arguments.quiet,
     )
-    for where, sentence in sorted(outcome.skipped.items()):
-        sys.stderr.write(f"{where}: left out: {sentence}\n")
-    if not outcome.failures:
-        return 0
-    sys.stderr.write(f"{len(outcome.failures)} of {outcome.cases} cases could not be made:\n")
-    sys.stderr.writelines(f"  {case}: {sentence}\n" for case, sentence in sorted(outcome.failures.items()))
-    return EXIT_SOME_CASES_FAILED if len(outcome.failures) < outcome.cases else EXIT_USER_ERROR
+    return report(outcome)

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from reactkd_auto.dataset import Channel, Dataset, LabelledCase, check_safe_name
-from reactkd_auto.dataset_conversion.copying import close_dataset, open_dataset
-from reactkd_auto.dataset_conversion.dicom.case_writing import RECORDS, CaseWriter, discard_case
+from reactkd_auto.dataset_conversion.cohort import Conversion, write_cohort
+from reactkd_auto.dataset_conversion.copying import open_dataset
+from reactkd_auto.dataset_conversion.dicom.case_writing import CaseWriter
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, ChannelChoice, Choices, channel_choices, region_choices
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow, class_names, read_label_table
 from reactkd_auto.dataset_conversion.dicom.scan import Tree, scan_tree
 from reactkd_auto.dataset_conversion.dicom.selection import CaseSources, select_sources
 from reactkd_auto.errors import UserError
-from reactkd_auto.execution import CaseFailure, map_cases
-from reactkd_auto.imageio import list_cases
-from reactkd_auto.jsonio import remove_leftovers
-from reactkd_auto.lock import locked
-from reactkd_auto.provenance import write_run
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What became of a cohort.
-
-    Attributes:
-        folder: Of the dataset.
-        cases: How many the table has.
-        failures: One sentence for each case that could not be made, by name.
-        skipped: One sentence for each channel that was left out, by case and channel.
-    """
-
-    folder: Path
-    cases: int
-    failures: dict[str, str]
-    skipped: dict[str, str]
 
 
 def convert_dicom(
@@ -113,15 +89,41 @@ def convert_dicom(
         )
     except ValueError as error:
         raise UserError(f"options: {error}.") from None
-    with locked(folder):
-        (folder / "dataset.json").unlink(missing_ok=True)  # comes back last of all
-        writer = CaseWriter(folder, dataset, choices, skip_bad_channels)
-        failures, skipped = _write_cases(rows, tree, writer, workers=workers, quiet=quiet)
-        made = [_labelled(r, names) for r in rows if r.case not in failures]
-        if made:
-            close_dataset(folder, dataset, made)
-            write_run(folder, seed=None, plan_hash=None, options={**options, "skip_bad_channels": skip_bad_channels})
-    return Conversion(folder, len(rows), failures, skipped)
+    return write_studies(
+        folder,
+        dataset,
+        rows,
+        tree,
+        CaseWriter(folder, dataset, choices, skip_bad_channels),
+        options={**options, "skip_bad_channels": skip_bad_channels},
+        workers=workers,
+        quiet=quiet,
+    )
+
+
+def write_studies(
+    folder: Path,
+    dataset: Dataset,
+    rows: Sequence[LabelRow],
+    tree: Tree,
+    writer: CaseWriter,
+    *,
+    options: Mapping[str, Any],
+    workers: int | None,
+    quiet: bool,
+) -> Conversion:
+    """Choose the series of every case, and write all of them."""
+    sources: list[CaseSources] = []
+    failures: dict[str, str] = {}
+    for row in rows:
+        try:
+            sources.append(select_sources(row, tree, writer.choices))
+        except UserError as error:
+            failures[row.case] = str(error)
+    labelled = [_labelled(r, dataset.classes) for r in rows]
+    return write_cohort(
+        folder, dataset, labelled, sources, writer, failures=failures, options=options, workers=workers, quiet=quiet
+    )
 
 
 def _check_name(name: str) -> None:
@@ -136,32 +138,6 @@ def _any_pet(rows: list[LabelRow], tree: Tree) -> tuple[ChannelChoice, ...]:
     patients = {r.patient for r in rows}
     found = any(s.kind == "PT" and s.patient in patients for s in tree.series)
     return (ChannelChoice("PET", "PT", ANY),) if found else ()
-
-
-def _write_cases(
-    rows: list[LabelRow], tree: Tree, writer: CaseWriter, *, workers: int | None, quiet: bool
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Failures by case, skipped channels by case and channel."""
-    folder = writer.folder
-    remove_leftovers(folder, *(folder / f for f in ("imagesTr", "regionsTr", RECORDS)))
-    sources: list[CaseSources] = []
-    failures: dict[str, str] = {}
-    skipped: dict[str, str] = {}
-    for row in rows:
-        try:
-            sources.append(select_sources(row, tree, writer.choices))
-        except UserError as error:
-            failures[row.case] = str(error)
-    for stale in {*list_cases(folder, writer.dataset), *failures} - {s.case for s in sources}:
-        discard_case(folder, stale, writer.dataset.file_ending)
-    for source, result in map_cases(
-        writer, sources, workers=workers, what="converting", quiet=quiet, name=lambda s: s.case
-    ):
-        if isinstance(result, CaseFailure):
-            failures[source.case] = result.sentence
-        else:
-            skipped.update({f"{source.case}, {channel}": why for channel, why in result.items()})
-    return failures, skipped
 
 
 def _labelled(row: LabelRow, classes: tuple[str, ...]) -> LabelledCase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,25 +59,33 @@ def examine_case(
     folder: Path, dataset: Dataset, case: str, *, images: str = "imagesTr", regions: str = "regionsTr"
 ) -> tuple[RawCase, list[ImageFault]]:
     """Read what can be read of a case, and list all its faults; the case holds only what has none."""
+    paths = {i: channel_path(Path(folder) / images, case, i, dataset.file_ending) for i in range(len(dataset.channels))}
+    present = {i: p for i, p in paths.items() if i == 0 or p.exists()}
+    region_file = region_path(Path(folder) / regions, case, dataset.file_ending)
+    return examine_files(case, dataset, present, region_file if region_file.exists() else None)
+
+
+def examine_files(
+    case: str, dataset: Dataset, images: Mapping[int, Path], regions: Path | None
+) -> tuple[RawCase, list[ImageFault]]:
+    """The same for files that lie anywhere: images by channel index (0 must be there), and the region map."""
     found: dict[int, sitk.Image] = {}
     faults: list[ImageFault] = []
-    for index, channel in enumerate(dataset.channels):
-        path = channel_path(Path(folder) / images, case, index, dataset.file_ending)
-        if index > 0 and not path.exists():
-            continue
+    for index, path in sorted(images.items()):
         try:
             image = to_canonical(read_image(path))
-            check_units(image, channel.role, path)
+            check_units(image, dataset.channels[index].role, path)
             _check_overlap(found.get(0), image, path)
         except ImageFault as fault:
             faults.append(fault)
         else:
             found[index] = image
-    try:
-        region_map = _read_region_map(Path(folder) / regions, dataset, case, found.get(0))
-    except ImageFault as fault:
-        region_map = None
-        faults.append(fault)
+    region_map = None
+    if regions is not None:
+        try:
+            region_map = _read_region_map(regions, dataset, found.get(0))
+        except ImageFault as fault:
+            faults.append(fault)
     return RawCase(case, found, region_map), faults
 
 
@@ -92,10 +101,7 @@ def _check_overlap(base: sitk.Image | None, image: sitk.Image, path: Path) -> No
         )
 
 
-def _read_region_map(folder: Path, dataset: Dataset, case: str, base: sitk.Image | None) -> sitk.Image | None:
-    path = region_path(folder, case, dataset.file_ending)
-    if not path.exists():
-        return None
+def _read_region_map(path: Path, dataset: Dataset, base: sitk.Image | None) -> sitk.Image:
     regions = to_canonical(read_regions(path, [r.value for r in dataset.regions]))
     if base is not None and not same_grid(base, regions):
         raise ImageFault(path, f"a region map {_describe(regions)}", f"the base image's grid {_describe(base)}")

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactkd_auto.dataset import LabelledCase, read_dataset, read_labels
+from reactkd_auto.dataset_conversion.cohort import Conversion
 from reactkd_auto.dataset_conversion.dicom import command
 from reactkd_auto.dataset_conversion.dicom.choices import fits
-from reactkd_auto.dataset_conversion.dicom.convert import Conversion, convert_dicom
+from reactkd_auto.dataset_conversion.dicom.convert import convert_dicom
 from reactkd_auto.dataset_conversion.verify import verify_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio import read_image
