@@ -19,6 +19,8 @@ from reactkd_auto.imageio import (
 
 ORDERS = list(itertools.permutations(range(3)))
 FLIPS = list(itertools.product((False, True), repeat=3))
+ANGLES_DEGREES = st.integers(-20_000_000, 20_000_000).map(lambda n: n * 1e-6)
+"""No float at all: products of the tiniest are subnormal, and ITK's inversion of a matrix fails on those."""
 
 
 def make(size: tuple[int, int, int] = (5, 6, 7), *, spacing=(1.0, 2.0, 3.0), origin=(-3.0, 4.0, 10.0)) -> sitk.Image:
@@ -56,7 +58,7 @@ def test_files_of_any_orientation_read_as_the_same_canonical_image(tmp_path_fact
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.sampled_from(FLIPS), st.floats(-20, 20), st.floats(-20, 20), st.floats(-20, 20))
+@given(st.sampled_from(FLIPS), *[ANGLES_DEGREES] * 3)
 def test_every_voxel_of_an_oblique_image_keeps_its_position(flips, a, b, c) -> None:
     image = make()
     rotation = sitk.Euler3DTransform()
