@@ -45,9 +45,10 @@ Slices per second and memory of the synthesis by FFTs, of the package's own filt
 insertion with scikit-image and, where it is installed, ASTRA. Prints a table, writes dose.json and run.json.
 
 example: reactkd_benchmark dose -o out"""
-DOSES = (0.5, 0.25, 0.1, 0.05)
+DOSES: tuple[float, ...] = (0.5, 0.25, 0.1, 0.05)
 RANKS = (8, 12, 16)
-_ONE_DOSE = (0.1,)
+"""Where a CT needs fewer directions, that many."""
+_ONE_DOSE: tuple[float, ...] = (0.1,)
 _SLICE_MM = 2.0
 _SLICES = {"cpu": 4, "cuda": 300}
 _SLOW_ROUNDS = 3
@@ -205,21 +206,22 @@ def _scene_of(image: Path, slices: int) -> Scene:
 
 
 def _entries(scene: Scene, device: str, views: int, seed: int) -> list[_Entry]:
-    n = len(scene.volume)
-    entries = [
-        _Entry(f"fft, r = {r}", Synthesis(scene, doses, device, seed, r), device, n, len(doses), counted=True)
-        for r in RANKS
-        for doses in (_ONE_DOSE, DOSES)
-    ]
+    n, volume = len(scene.volume), scene.volume
+    entries = []
+    for doses in (_ONE_DOSE, DOSES):
+        model = noise_model(volume, scene.calibration, spacing=scene.spacing, doses=doses, device=torch.device(device))
+        for r in sorted({min(r, model.rank) for r in RANKS}):
+            engine = Synthesis(scene, doses, device, seed, r)
+            entries.append(_Entry(f"fft, r = {r}", engine, device, n, len(doses), counted=True))
     for function in ("degrade", "noise_fields"):
         whole = WholeFunction(scene, DOSES, device, seed, function)
         entries.append(_Entry(f"{function}()", whole, device, n, len(DOSES)))
-    middle = dataclasses.replace(scene, volume=scene.volume[n // 2 : n // 2 + 1])
+    middle = dataclasses.replace(scene, volume=volume[n // 2 : n // 2 + 1])
     entries.append(_Entry("fbp", Synthesis(middle, _ONE_DOSE, "cpu", seed, None), "cpu", 1, 1, slow=True))
-    for library in installed_libraries():
-        hu = middle.volume[0].astype(np.float32)
-        insertion = Insertion(library, hu, scene.spacing[1], views, _ONE_DOSE, seed)
-        entries.append(_Entry(library, insertion, "cpu", 1, 1, slow=True))
+    hu, libraries = middle.volume[0].astype(np.float32), installed_libraries()
+    for library, doses in (*((name, _ONE_DOSE) for name in libraries), (libraries[-1], DOSES)):
+        insertion = Insertion(library, hu, scene.spacing[1], views, doses, seed)
+        entries.append(_Entry(library, insertion, "cpu", 1, len(doses), slow=True))
     return entries
 
 
@@ -247,13 +249,16 @@ def _measure(entries: list[_Entry], rounds: int, memory: bool, quiet: bool) -> l
 
 
 def _ratios(rows: list[Row]) -> list[Ratio]:
-    """The FFTs against the last library, on the same core."""
-    reference = [row for row in rows if row.method in installed_libraries()][-1]
-    return [
-        Ratio.of(reference, row, _TARGET_RATIO if row.doses == 1 else _TARGET_RATIO_SHARED)
-        for row in rows
-        if row.method.startswith("fft") and row.threads == 1
-    ]
+    """The FFTs against the last library on one core: at one dose, and sharing its projection among the same doses."""
+    reference = {row.doses: row for row in rows if row.method == installed_libraries()[-1]}
+    ratios = []
+    for row in rows:
+        if row.method.startswith("fft") and row.threads == 1:
+            target = _TARGET_RATIO if row.doses == 1 else _TARGET_RATIO_SHARED
+            ratios.append(Ratio.of(reference[1], row, target))
+            if row.doses > 1:
+                ratios.append(Ratio.of(reference[row.doses], row, None))
+    return ratios
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -48,23 +48,24 @@ class Ratio:
 
     Attributes:
         method, doses: Of the row.
-        reference: Method that is one.
+        reference, reference_doses: Method that is one, and how many doses share its projection.
         times: Of medians; low and high from the unluckiest and luckiest pair of repeats.
-        target: To be reached.
+        target: To be reached, if there is one.
     """
 
     method: str
     doses: int
     reference: str
+    reference_doses: int
     times: Spread
-    target: float
+    target: float | None
 
     @classmethod
-    def of(cls, reference: Row, row: Row, target: float) -> Ratio:
+    def of(cls, reference: Row, row: Row, target: float | None) -> Ratio:
         """Of two rows of one run."""
         slow, fast = reference.ms.scaled(1 / reference.doses), row.ms.scaled(1 / row.doses)
         times = Spread(slow.median / fast.median, slow.low / fast.high, slow.high / fast.low, min(slow.n, fast.n))
-        return cls(row.method, row.doses, reference.method, times, target)
+        return cls(row.method, row.doses, reference.method, reference.doses, times, target)
 
 
 def table(rows: list[Row], ratios: list[Ratio], machine: dict[str, Any], bandwidth: Spread) -> str:
@@ -78,12 +79,12 @@ def table(rows: list[Row], ratios: list[Ratio], machine: dict[str, Any], bandwid
             f"{r.method:<16}{r.doses:>6}{r.threads:>8}{r.ms.n:>3}{r.cpu_ms!s:>24}{r.wall_ms!s:>24}"
             f"{1e3 / r.ms.median:>10.3g}{memory:>7}{speed:>7}"
         )
-    lines += ["", f"{'an output with':<16}{'doses':>6}  times less than with (range of pairs of repeats), target"]
-    lines += [
-        f"{r.method:<16}{r.doses:>6}  {r.times.median:.0f} ({r.times.low:.0f}–{r.times.high:.0f}) {r.reference},"
-        f" ≥ {r.target:.0f}"
-        for r in ratios
-    ]
+    lines += ["", f"{'an output with':<16}{'doses':>6}  times less than with (range of pairs of repeats)"]
+    for ratio in ratios:
+        than = f"{ratio.times.median:.0f} ({ratio.times.low:.0f}–{ratio.times.high:.0f}) {ratio.reference}"
+        shared = f", {ratio.reference_doses} doses of a projection" if ratio.reference_doses > 1 else ""
+        target = "" if ratio.target is None else f"; target ≥ {ratio.target:.0f}"
+        lines.append(f"{ratio.method:<16}{ratio.doses:>6}  {than}{shared}{target}")
     copied = bandwidth.scaled(1e-9)
     lines += ["", f"copy: {copied} GB/s, n = {copied.n}", ", ".join(f"{k}: {v}" for k, v in machine.items())]
     return "\n".join(lines) + "\n"
