@@ -38,7 +38,7 @@ class NoiseSummary:
         cases: CTs measured.
         departures: Of each, at `LOW_DOSES`.
         cropped, presets, pooled: How many are crops, rest on a preset, were calibrated with others.
-        assumed: How many are crops or rest on a preset.
+        assumed: Of how many path lengths or flux are not their own.
     """
 
     cases: int
@@ -130,7 +130,7 @@ def summarise_noise(measured: Sequence[DoseMeasurement]) -> NoiseSummary:
         cropped=sum(m.cropped for m in measured),
         presets=sum(m.preset for m in measured),
         pooled=sum(m.pooled > 1 and not m.preset for m in measured),
-        assumed=sum(m.cropped or m.preset for m in measured),
+        assumed=sum(m.assumed for m in measured),
     )
 
 

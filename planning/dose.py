@@ -127,8 +127,15 @@ def noise_flags(case: CaseFingerprint) -> tuple[str, ...]:
             f"The sidecar names an iterative or learned reconstruction ({case.scan.kernel or 'no kernel named'}): "
             "noise of lower doses is that of filtered back-projection."
         )
-    if calibration.fallback:
+    if calibration.fallback and not case.dose.pooled_hash:
         flags.append(f"Noise of lower doses rests on a preset: {calibration.fallback}.")
+    elif calibration.fallback:
+        flags.append(f"Noise of lower doses is not this CT's own: {calibration.fallback}.")
+    elif not calibration.patches:
+        flags.append(
+            "Noise of lower doses is not this CT's own: it has no homogeneous soft tissue; kernel and flux are typical "
+            "of the CTs of its kind."
+        )
     if calibration.ellipse_mm:
         height, width = (2 * a for a in calibration.ellipse_mm)
         flags.append(

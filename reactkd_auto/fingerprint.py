@@ -85,6 +85,11 @@ class DoseMeasurement:
         """Whether nothing could be measured."""
         return self.calibration["fallback"] is not None
 
+    @property
+    def assumed(self) -> bool:
+        """Whether path lengths or flux are not this CT's own."""
+        return self.cropped or self.preset or not self.calibration["patches"]
+
 
 @dataclass(frozen=True)
 class CaseFingerprint:

@@ -117,16 +117,20 @@ def test_where_the_group_changes_so_does_the_calibration_and_alone_a_crop_has_no
 
 
 def test_flags_name_what_cannot_be_trusted():
-    def flags(calibration, scan=None):
-        dose = DoseMeasurement(to_plain(calibration), (1.0,) * len(LOW_DOSES), 0.3, 200)
+    def flags(calibration, scan=None, pooled_hash=""):
+        dose = DoseMeasurement(to_plain(calibration), (1.0,) * len(LOW_DOSES), 0.3, 200, 3, pooled_hash)
         return noise_flags(new_case(0, dose=dose, scan=scan))
 
-    whole = Scanner(1e6).calibration()
+    whole = dataclasses.replace(Scanner(1e6).calibration(), patches=50)
     assert flags(whole) == ()
     assert noise_flags(dataclasses.replace(new_case(0), dose=None)) == ()
     (crop_flag,) = flags(dataclasses.replace(whole, ellipse_mm=(115.0, 165.0)))
     assert "230 × 330 mm" in crop_flag
     (preset_flag,) = flags(preset(reason="too dark", slice_mm=3.0, ellipse_mm=None))
     assert "preset: too dark." in preset_flag
+    (of_its_kind,) = flags(dataclasses.replace(whole, patches=0), pooled_hash="x")
+    assert "typical of the CTs of its kind" in of_its_kind
+    (denoised,) = flags(dataclasses.replace(whole, fallback="denoised"), pooled_hash="x")
+    assert "not this CT's own: denoised." in denoised
     (named,) = flags(whole, ScanInfo(kernel="Br40d\\3", iterative=True))
     assert "Br40d\\3" in named

@@ -217,7 +217,7 @@ def test_one_hot_case_does_not_decide_the_suv_cap():
 
 def ct_noise(departures, *, cropped=False, preset=False, pooled=1):
     ellipse, fallback = [115.0, 165.0] if cropped else None, "no patches" if preset else None
-    return DoseMeasurement({"ellipse_mm": ellipse, "fallback": fallback}, departures, 0.3, 100, pooled)
+    return DoseMeasurement({"ellipse_mm": ellipse, "fallback": fallback, "patches": 99}, departures, 0.3, 100, pooled)
 
 
 BEARS_5 = (1.2, 1.15, 1.1, 1.05, 1.03, 1.02)
