@@ -63,7 +63,7 @@ def draw_slices(path: Path, noise: SliceNoise, view: View) -> None:
                 _grey(axes, part.show(image), part, window.lower, window.upper)
                 if column == 0:
                     _mark_rois(axes, noise, part)
-                    scale_bar(axes, part.extent[1], part.extent[2], fontsize=11)
+                    scale_bar(axes, part.extent[1], part.extent[2], fontsize=13)
         sheet.note(len(views), 0, _window_note(window, limit, enlarged=len(views) > 1))
         for column, image in enumerate(images[1:], start=1):
             _grey(sheet.panel(len(views), column, ""), view.show(image - noise.hu), view, -limit, limit)

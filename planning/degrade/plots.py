@@ -109,9 +109,9 @@ def _own_noise(axes: Axes, noise: SliceNoise, stack: AxialStack) -> None:
     rho, measured, model = spectrum.radial()
     axes.plot(rho, model, color=DOSE_COLOURS[0], linewidth=1.8, label="calibration")
     axes.plot(rho, measured, "o", color=INK, markersize=4, label="soft tissue, with its anatomy")
-    axes.set(xlabel="spatial frequency (mm⁻¹)", ylabel="HU² mm²", ylim=(0, 1.25 * float(np.max(model))))
+    axes.set(xlabel="spatial frequency (mm⁻¹)", ylabel="HU² mm²", ylim=(0, 1.5 * float(np.max(model))))
     axes.grid(color="#EEEEEE")
-    axes.legend(loc="upper right")
+    axes.legend(loc="lower left")
 
 
 def own_spectrum(noise: SliceNoise, stack: AxialStack) -> Spectrum | None:
