@@ -70,7 +70,7 @@ def main() -> None:
 def draw_count_statistics(path: Path) -> None:
     """Variance and bias of one log reading: table, linear formula, Monte Carlo of a million readings a point."""
     table = count_table(ELECTRONIC_NOISE)
-    counts = torch.logspace(-0.3, 4, 300, dtype=torch.float64)
+    counts = torch.logspace(-0.3, 4, 120, dtype=torch.float64)
     exact, linear = table.variance(counts).sqrt(), linear_variance(counts, ELECTRONIC_NOISE).sqrt()
     rng, points = np.random.default_rng(0), np.geomspace(1, 3000, 12)
     drawn_sd, drawn_bias = [], []
@@ -94,7 +94,7 @@ def draw_count_statistics(path: Path) -> None:
 def draw_dose_law(path: Path) -> None:
     """Added SD over SD at full dose against the dose fraction, for several counts."""
     table = count_table(ELECTRONIC_NOISE)
-    doses = np.geomspace(0.02, 0.98, 80)
+    doses = np.geomspace(0.02, 0.98, 50)
     figure, axes = plt.subplots(figsize=(4.6, 3.2), layout="constrained")
     axes.loglog(doses, np.sqrt(1 / doses - 1), color="black", label=r"quantum law $\sqrt{1/a-1}$")
     for counts, shade in ((3000.0, 0.9), (1000.0, 0.7), (300.0, 0.5)):
@@ -130,8 +130,8 @@ def draw_sd_map(path: Path, realisations: int) -> None:
     for row, style in ((len(centres) // 2, "-"), (len(centres) // 2 - 8, "--")):
         for values, colour, mark in ((predicted, COLOURS["fft"], style), (measured, "black", ".")):
             axes[2].plot(centres[inside[row]], values[row][inside[row]], mark, color=colour, ms=4)
-        axes[2].text(60, predicted[row][inside[row]].max() + 4, f"y = {centres[row]:.0f} mm", ha="center")
-    axes[2].set(xlabel="x, mm", ylabel="added SD, HU", title=f"points: {realisations} simulated pairs", ylim=(0, None))
+        axes[2].text(0, predicted[row][inside[row]].max() + 18, f"y = {round(centres[row])} mm", ha="center")
+    axes[2].set(xlabel="x, mm", ylabel="added SD, HU", title=f"points: {realisations} simulated pairs", ylim=(0, 200))
     _save(figure, path, dpi=110)
 
 
@@ -197,7 +197,7 @@ def _draw_spectra(axes: np.ndarray, title: str, sets: dict[str, np.ndarray]) -> 
         axes[1].semilogy(np.arange(DIRECTIONS) * 180 / DIRECTIONS, directional(spectra, PIXEL)[0], **style)
     axes[0].set(title=f"{title}: radial", xlabel="frequency, mm⁻¹", ylabel="share of NPS")
     axes[1].set(title=f"{title}: directional", xlabel="direction of the frequency, degrees", ylabel="share of power")
-    axes[1].set_xticks(range(0, 181, 45))
+    axes[1].set(ylim=(1e-3, 0.5), xticks=range(0, 181, 45))
 
 
 def _pooled(image: np.ndarray) -> np.ndarray:

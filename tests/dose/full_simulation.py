@@ -80,7 +80,8 @@ def acquire(
         filtered = np.fft.irfft(spectrum, n=2 * FINER * rays.shape[1])[:, : FINER * rays.shape[1]] * FINER
         samples = np.ascontiguousarray(filtered.T, dtype=np.float32)
         u = points[:, 1] * math.cos(angle) + points[:, 0] * math.sin(angle)
-        position = (u - scanner.u[0]) * (FINER / (scanner.u[1] - scanner.u[0]))
+        # Corners of a whole image lie outside the detector, and outside of what is looked at.
+        position = ((u - scanner.u[0]) * (FINER / (scanner.u[1] - scanner.u[0]))).clip(0, len(samples) - 1.001)
         low = position.astype(np.int64)
         t = (position - low).astype(np.float32)[:, None]
         total += samples[low] * (1 - t) + samples[low + 1] * t
