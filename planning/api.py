@@ -22,6 +22,7 @@ from reactkd_auto.planning.hardware import choose_hardware
 from reactkd_auto.planning.measuring import measure_cases, read_rows
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
 from reactkd_auto.planning.preprocess import mention_flags, update_cases
+from reactkd_auto.planning.report.page import write_plan_report
 from reactkd_auto.planning.rooms import Rooms
 from reactkd_auto.planning.rules.training import FOLDS
 from reactkd_auto.planning.splits import split
@@ -152,6 +153,7 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     write_splits(rooms.out, splits)
     write_run(rooms.out, seed=options.seed, plan_hash=plan.hash, options=_recorded(options))
     write_plan(rooms.plan_file, plan)
+    write_plan_report(rooms, plan=plan, dataset=dataset, fingerprint=fingerprint, splits=splits, failures=failures)
     return Outcome(plan, rooms.out, len(rows), failures)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.fingerprint import QUANTILE_LEVELS, CaseFingerprint, DoseMeasurement, Fingerprint, Intensities
@@ -135,10 +136,14 @@ def summarise_noise(measured: Sequence[DoseMeasurement]) -> NoiseSummary:
 
 
 def largest_but_outliers(extents: Sequence[TripleMm]) -> TripleMm:
-    """Largest extent along each axis among those within `OUTLIER_FACTOR` × the axis' 95th percentile."""
+    """Largest extent along each axis among those within the axis' `outlier_limit`."""
     values = np.array(extents)
-    limit = OUTLIER_FACTOR * np.percentile(values, 95, axis=0)
-    return triple_mm(np.where(values <= limit, values, 0).max(axis=0))
+    return triple_mm(np.where(values <= outlier_limit(values), values, 0).max(axis=0))
+
+
+def outlier_limit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`OUTLIER_FACTOR` × the 95th percentile along the first axis: only what is larger is an outlier."""
+    return np.asarray(OUTLIER_FACTOR * np.percentile(values, 95, axis=0))
 
 
 def pool(cases: Sequence[Intensities]) -> PooledIntensities:

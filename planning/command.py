@@ -13,7 +13,7 @@ Measure a raw dataset, plan every stage, assign folds and preprocess all cases.
 
 Reads    <workspace>/raw/Dataset001_NAME: dataset.json, imagesTr, regionsTr, labelsTr.csv
 Writes   <workspace>/preprocessed/Dataset001_NAME: fingerprint.json, plan.json (each value with its reason),
-         splits.json, cases
+         plan.html (the cohort and the plan on one page), splits.json, cases
 and ends by printing the plan. Running it again does only what is missing or out of date.
 
 Exit code 0: all cases done; 3: some could not be used (listed at the end), all others are done; 2: nothing could.

@@ -39,7 +39,7 @@ def plan_table(plan: Plan, *, width: int = 120) -> str:
     for field, label in LABELS.items():
         reason = plan.reasons.get(field, "")
         user = field in plan.chosen_by_user and "chosen by the user" not in reason
-        cells = (label, _value(getattr(plan, field)), f"{reason} (chosen by the user)" if user else reason)
+        cells = (label, value_text(getattr(plan, field)), f"{reason} (chosen by the user)" if user else reason)
         wrapped = [textwrap.wrap(cell, w) or [""] for cell, w in zip(cells, (*columns, rest), strict=True)]
         for row in range(max(map(len, wrapped))):
             parts = (cell[row] if row < len(cell) else "" for cell in wrapped)
@@ -48,16 +48,17 @@ def plan_table(plan: Plan, *, width: int = 120) -> str:
     return "\n".join([*lines, "─" * width]) + "\n"
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A planned value in words, on one line."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:.4g}"
     if dataclasses.is_dataclass(value):
-        return ", ".join(f"{f.name} {_value(getattr(value, f.name))}" for f in dataclasses.fields(value))
+        return ", ".join(f"{f.name} {value_text(getattr(value, f.name))}" for f in dataclasses.fields(value))
     if isinstance(value, dict):
-        return "; ".join(f"{k}: {_value(v)}" for k, v in value.items())
+        return "; ".join(f"{k}: {value_text(v)}" for k, v in value.items())
     if isinstance(value, tuple):
         plain = all(isinstance(v, (int, float)) for v in value)
-        return (" " if plain else ", ").join(_value(v) for v in value) or "none"
+        return (" " if plain else ", ").join(value_text(v) for v in value) or "none"
     return str(value)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 SCALE_BARS_MM = (5, 10, 20, 50, 100)
 
 
-def black_outline() -> list[Any]:
+def black_outline(width: float = 2.5) -> list[Any]:
     """Path effect that keeps light marks legible on any image."""
     from matplotlib.patheffects import withStroke
 
-    return [withStroke(linewidth=2.5, foreground="black")]
+    return [withStroke(linewidth=width, foreground="black")]
 
 
 def scale_bar(axes: Axes, width: float, height: float, *, fontsize: float = 8) -> None:

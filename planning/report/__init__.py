@@ -1,0 +1,1 @@
+"""The plan report: one page about the cohort and about every decision."""
