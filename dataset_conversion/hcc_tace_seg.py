@@ -95,7 +95,7 @@ def convert_hcc_tace_seg(
         aorta=values["aorta"],
     )
     patients = [
-        LabelRow(safe_case(table, patient), patient, patient, "", name, f"{table}, {patient}")
+        LabelRow(safe_case(table, patient), patient, patient, "", name, f"{table}, patient {patient}")
         for patient, name in labels.items()
     ]
     tree = scan_tree(source, quiet=quiet)
@@ -107,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cohort_parser("reactkd_convert_hcc_tace_seg", __doc__ or "")
     clinical_help = f"the clinical table, .xlsx or .csv; default: {TABLE} in SOURCE"
     parser.add_argument("--clinical", type=Path, metavar="TABLE", help=clinical_help)
-    parser.add_argument("--label", metavar="COLUMN", default="BCLC", help="its column of classes; default: BCLC")
+    parser.add_argument("--label", metavar="COLUMN", default="BCLC", help="its column of classes")
     parser.add_argument("--classes", nargs="+", metavar="VALUE", help="values of that column, lowest grade first")
     return parser
 

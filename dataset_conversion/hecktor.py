@@ -10,7 +10,7 @@ Layout of the source folder, as the challenge ships it, of 2022 or of 2025::
 
 Masks: 1 primary tumour (GTVp), 2 lymph nodes (GTVn). CT and PET keep their own grids. Labels come from the table with
 columns PatientID and Relapse, or with ``--label hpv`` HPV status (0, 1 or empty: ungraded); patients without a row are
-ungraded. Of a relapse that follow-up ended before, the table knows nothing: such a patient counts as free of it.
+ungraded. A patient whose follow-up ended before a relapse counts as free of it.
 In 2025 the folders of the other tasks have no masks; give that of Task 1, with ``--labels`` another task's table.
 
 Public source: HECKTOR, hecktor.grand-challenge.org (Oreiller et al. 2022, doi 10.1016/j.media.2021.102336); access is

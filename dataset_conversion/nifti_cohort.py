@@ -47,7 +47,9 @@ class NiftiWriter:
             ImageFault: The first fault of its files (see `examine_files`); the case then has no files.
         """
         files = [p for _, p in sorted(source.images.items())] + [source.regions]
-        key = source_key((p for p in files if p.exists()), [str(p) for p in files], self.dataset)
+        key = source_key(
+            (p for p in files if p.exists()), [str(p) for p in files], self.dataset.channels, self.dataset.regions
+        )
         return make_once(self.folder, source.case, self.dataset.file_ending, key, lambda: self._write(source))
 
     def _write(self, source: NiftiCase) -> dict[str, str]:

@@ -97,7 +97,7 @@ def convert_sts_tcia(
 
 def _labelled(table: Path, patient: str, outcome: str) -> LabelRow:
     label = CLASSES["lung" in outcome.lower()] if outcome else ""
-    return LabelRow(safe_case(table, patient), patient, patient, "", label, f"{table}, {patient}")
+    return LabelRow(safe_case(table, patient), patient, patient, "", label, f"{table}, patient {patient}")
 
 
 def build_parser() -> argparse.ArgumentParser:

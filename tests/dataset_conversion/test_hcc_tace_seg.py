@@ -135,7 +135,7 @@ def test_bad_patients_are_named_the_others_finished_and_mended_later(
     assert "2 of 6 cases could not be made" in said
     assert "HCC_001: " in said
     assert "missing slices" in said
-    assert "HCC_099: no DICOM series of this patient" in said
+    assert "patient HCC_099: no DICOM series of this patient" in said
     folder = source.parent / "w/raw/Dataset001_HCC_TACE_Seg"
     kept = {p: p.stat().st_mtime_ns for p in (folder / "imagesTr").iterdir()}
     assert {p.name for p in kept} == {f"HCC_00{n}_0000.nii.gz" for n in (2, 3, 4, 5)}
