@@ -40,6 +40,7 @@ def calibrate(
     spacing: tuple[float, float, float] | None = None,
     kernel: str = "standard",
     electronic_noise: float | None = None,
+    readings: int | None = None,
 ) -> DoseCalibration:
     """Estimate flux, kernel, bowtie, tube-current modulation and z-correlation from soft-tissue patches.
 
@@ -51,21 +52,29 @@ def calibrate(
         spacing: Of an array.
         kernel: Preset: ``soft``, ``standard`` or ``sharp``.
         electronic_noise: Of a reading, in counts, where it is known; one image does not tell. None: 5.
+        readings: Detector readings merged into a ray, where known. None: 1.6 a mm of slice thickness, at least 4.
 
     Raises:
         UserError: Not a 3D CT in HU.
     """
     evidence = gather(axial_stack(volume, spacing))
-    return calibrate_evidence(evidence, kernel=kernel, electronic_noise=electronic_noise)
+    return calibrate_evidence(evidence, kernel=kernel, electronic_noise=electronic_noise, readings=readings)
 
 
 def calibrate_evidence(
-    evidence: NoiseEvidence, *, kernel: str = "standard", electronic_noise: float | None = None
+    evidence: NoiseEvidence,
+    *,
+    kernel: str = "standard",
+    electronic_noise: float | None = None,
+    readings: int | None = None,
 ) -> DoseCalibration:
     """`calibrate` from what `gather` found in a CT."""
     start = _preset(evidence, kernel)
-    if electronic_noise is not None:
-        start = dataclasses.replace(start, electronic_noise=electronic_noise)
+    start = dataclasses.replace(
+        start,
+        electronic_noise=start.electronic_noise if electronic_noise is None else electronic_noise,
+        readings=start.readings if readings is None else readings,
+    )
     reason = not_measurable(evidence) or _too_few(len(evidence))
     if reason is None:
         found = fit([evidence], [start.readings], count_table(start.electronic_noise, start.floor))

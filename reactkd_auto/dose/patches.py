@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ _SOFT_TISSUE_HU = (-150.0, 200.0)
 _LARGEST_GRADIENT = 6.0
 _SMOOTHING_MM = 2.5
 _EDGE_SHARE = 0.02
+_HIGHEST = 0.55
+_WEAKEST = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +94,43 @@ def window() -> torch.Tensor:
     """(PATCH, PATCH) periodic Hann window of the periodograms, float32."""
     taps = np.hanning(PATCH + 1)[:-1]
     return torch.from_numpy(np.outer(taps, taps)).float()
+
+
+def window_spread() -> torch.Tensor:
+    """(bins, bins) share of each bin's power that a Hann window carries to each bin, of the real FFT.
+
+    |W|² of a periodic Hann window is (1/6, 2/3, 1/6) along each axis: it matters where the spectrum bends, near 0 and
+    between streaks.
+    """
+    half = PATCH // 2 + 1
+    taps = torch.tensor([1 / 6, 2 / 3, 1 / 6], dtype=torch.float64)
+    spread = torch.zeros(PATCH, half, PATCH, half, dtype=torch.float64)
+    rows = torch.arange(PATCH)
+    for i, row_tap in enumerate(taps):
+        for j, column_tap in enumerate(taps):
+            for column in range(half):
+                y, x = rows + i - 1, column + j - 1
+                if x < 0 or x >= half:  # the other half of the plane is this one turned by 180°
+                    y, x = -y, -x % PATCH
+                spread[y % PATCH, x, rows, column] += row_tap * column_tap
+    return spread.reshape(PATCH * half, PATCH * half)
+
+
+def highest_cycles(power: torch.Tensor, cycles: torch.Tensor, lowest: float) -> float:
+    """Cycles per pixel beyond which there is less than 3 % of the strongest ring's power: what is there leaked.
+
+    Args:
+        power: (n, PATCH, PATCH // 2 + 1) periodograms, one or more.
+        cycles: (PATCH, PATCH // 2 + 1) frequency of each bin.
+        lowest: Below it anatomy rules.
+    """
+    spectrum = (power / power.mean((1, 2), keepdim=True)).mean(0)
+    ring = (cycles * PATCH).round().long().flatten()
+    rings = torch.bincount(ring, weights=spectrum.double().flatten()) / torch.bincount(ring).clamp_min(1)
+    first = math.ceil(lowest * PATCH)
+    peak = first + int(rings[first:].argmax())
+    weak = (rings[peak:] < _WEAKEST * rings[peak]).nonzero()
+    return min(_HIGHEST, (peak + int(weak[0])) / PATCH) if len(weak) else _HIGHEST
 
 
 def _homogeneous_corners(image: NDArray[np.float32], spacing: tuple[float, float]) -> list[tuple[int, int]]:

@@ -1,7 +1,8 @@
 """Flux, kernel, bowtie and tube-current modulation by Whittle's likelihood of patch periodograms.
 
 The periodogram P of Gaussian noise with spectrum S has ln-likelihood −Σ [ln S + P/S] (Whittle 1953). S is the FBP model
-of `nps` with the exact variance of the rays through the patch, plus a steep anatomical nuisance A ρ⁻³ per patch.
+of `nps` with the exact variance of the rays through the patch, as a Hann window spreads it, plus one steep anatomical
+nuisance A ρ⁻³ a CT.
 """
 
 from __future__ import annotations
@@ -20,12 +21,10 @@ from .evidence import NoiseEvidence, Rays
 from .geometry import ANGLES
 from .nps import frequency_grid, kernel_ln_h2, over_angles, ramp_spectrum
 from .parameters import KERNEL_MTF50, PRESET_BOWTIE, knot_frequencies
-from .patches import PATCH
+from .patches import PATCH, highest_cycles, window_spread
 
 _STEPS = (200, 100, 100)
 _LOWEST_BINS = 2.5
-_HIGHEST = 0.55
-_WEAKEST = 0.03
 _CURVATURE = 20.0
 _BEND = 200.0
 _PARABOLA = 5000.0
@@ -116,10 +115,11 @@ class _Model:
         ratio = math.sqrt(evidence[0].spacing[1] / evidence[0].spacing[2])
         # Frequencies per pixel are common to all CTs; only their scale in mm⁻¹ differs.
         cycles, theta = frequency_grid((PATCH, PATCH), (ratio, 1 / ratio))
-        lowest, highest = _LOWEST_BINS / PATCH, _highest(evidence, cycles)
+        lowest = _LOWEST_BINS / PATCH
+        highest = highest_cycles(torch.cat([e.power for e in evidence]), cycles, lowest)
         self.used = (cycles > lowest) & (cycles < highest)
         self.cycles = cycles[self.used]
-        self.window = _window_spread()[:, self.used.flatten()]
+        self.window = window_spread()[:, self.used.flatten()]
         # The bins that leak into those in use, by their own frequency and direction.
         source = (self.window > 0).any(1)
         self.window = self.window[source]
@@ -219,7 +219,9 @@ def fit(
         parameters = _maximise(model, parameters, sample.rows(keep), steps)
         with torch.no_grad():
             ratio = model.excess(parameters, sample, model.high)
-            keep = _quiet(ratio) & _quiet(model.excess(parameters, sample, model.low))
+            keep = _quiet(ratio)
+            both = keep & _quiet(model.excess(parameters, sample, model.low))
+            keep = both if both.any() else keep
     found = Shape(
         model.frequencies,
         tuple(with_unit_start(parameters["ln_h2"]).tolist()),
@@ -236,7 +238,7 @@ def _quiet(ratio: torch.Tensor) -> torch.Tensor:
     level = torch.log(ratio)
     low, quarter = torch.quantile(level, torch.tensor([0.05, 0.25], dtype=level.dtype))
     deviation = (quarter - low) / 0.97
-    return level < quarter + (0.674 + _DEVIATIONS) * deviation
+    return level <= quarter + (0.674 + _DEVIATIONS) * deviation
 
 
 def _flux(ln_flux: torch.Tensor, sample: _Sample, slices: NDArray[np.int64], keep: torch.Tensor, case: int) -> Flux:
@@ -326,36 +328,3 @@ def _unbounded(strength: float) -> torch.Tensor:
 def _double(values: float | Sequence[float]) -> torch.Tensor:
     """Sums of 10⁵ logarithms need float64 for a line search to see its way."""
     return torch.tensor(values, dtype=torch.float64)
-
-
-def _window_spread() -> torch.Tensor:
-    """(bins, bins) share of each bin's power that a Hann window carries to each bin, of the real FFT.
-
-    |W|² of a periodic Hann window is (1/6, 2/3, 1/6) along each axis: it matters where the spectrum bends, near 0 and
-    between streaks.
-    """
-    half = PATCH // 2 + 1
-    taps = torch.tensor([1 / 6, 2 / 3, 1 / 6], dtype=torch.float64)
-    spread = torch.zeros(PATCH, half, PATCH, half, dtype=torch.float64)
-    rows = torch.arange(PATCH)
-    for i, row_tap in enumerate(taps):
-        for j, column_tap in enumerate(taps):
-            for column in range(half):
-                y, x = rows + i - 1, column + j - 1
-                if x < 0 or x >= half:  # the other half of the plane is this one turned by 180°
-                    y, x = -y, -x % PATCH
-                spread[y % PATCH, x, rows, column] += row_tap * column_tap
-    return spread.reshape(PATCH * half, PATCH * half)
-
-
-def _highest(evidence: Sequence[NoiseEvidence], cycles: torch.Tensor) -> float:
-    """Cycles per pixel beyond which there is less than 3 % of the strongest ring's power: what is there leaked."""
-    power = torch.cat([e.power for e in evidence])
-    spectrum = (power / power.mean((1, 2), keepdim=True)).mean(0)
-    ring = (cycles * PATCH).round().long()
-    count = torch.bincount(ring.flatten()).clamp_min(1)
-    rings = torch.bincount(ring.flatten(), weights=spectrum.double().flatten()) / count
-    first = math.ceil(_LOWEST_BINS)
-    peak = first + int(rings[first:].argmax())
-    weak = (rings[peak:] < _WEAKEST * rings[peak]).nonzero()
-    return min(_HIGHEST, (peak + int(weak[0])) / PATCH) if len(weak) else _HIGHEST

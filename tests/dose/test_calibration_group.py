@@ -75,6 +75,13 @@ def test_a_group_without_enough_patches_keeps_the_preset_and_says_so(whole):
         assert "patches" in (calibration.fallback or "")
 
 
+def test_a_ct_of_one_patch_is_calibrated_with_its_group(whole):
+    *_, last = others = crops(whole)
+    *_, found = calibrate_group([*others, last.thinned(1)])
+    assert found.fallback is None
+    assert found.patches == 1
+
+
 def test_flux_shrinks_towards_the_exposure_the_more_the_fewer_patches():
     exposures = np.log([100.0, 200.0, 400.0, 100.0, 200.0])
     own: list[Flux | None] = [Flux((0.0,), (v,), 50) for v in exposures + 5 + (0.02, -0.02, 0.01, 0, -0.01)]
