@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BINS = 15
 WIDTH = 11.6
 _ROW = 2.15
+_TOP, _BOTTOM, _RIGHT = 0.3, 0.4, 0.15
 _PLANNED: dict[str, Any] = {"color": INK, "linewidth": 1.4, "linestyle": (0, (4, 2))}
 _LIMIT: dict[str, Any] = {"color": "#a4262c", "linewidth": 1.2, "linestyle": (0, (1, 2))}
 Values = Callable[[CaseFingerprint], Sequence[float]]
@@ -34,7 +35,7 @@ def draw_counts(groups: Sequence[Group], dataset: Dataset) -> Figure:
         marked = [sum(c.region_extent_mm is not None for c in g.cases) for g in groups]
         available.append(("regions", marked))
     rows = max(len(groups), len(available))
-    figure, (left, right) = new_figure(2, height=0.75 + 0.36 * rows)
+    figure, (left, right) = new_figure(2, height=_TOP + _BOTTOM + 0.33 * rows, left=1.9)
     total = sum(len(g.cases) for g in groups)
     for y, group in enumerate(groups):
         left.barh(y, len(group.cases), color=group.colour)
@@ -68,8 +69,8 @@ def draw_grids(groups: Sequence[Group], plan: Plan) -> Figure:
     if any(c.region_extent_mm for c in cases):
         rows.append(("extent of the regions, mm", lambda c: c.region_extent_mm, room))
     figure, axes = new_figure(3, rows=len(rows), height=_ROW * len(rows))
-    for row, (what, triple, planned) in zip(np.reshape(axes, (-1, 3)), rows, strict=True):
-        for axis, place in enumerate(row):
+    for first, (what, triple, planned) in zip(range(0, len(axes), 3), rows, strict=True):
+        for axis, place in enumerate(axes[first : first + 3]):
             shown = [[t[axis] for c in g.cases if (t := triple(c)) is not None] for g in groups]
             pooled = np.array([v for values in shown for v in values])
             lines = [(planned[axis], _PLANNED)] if planned is not None else []
@@ -102,13 +103,18 @@ def draw_lesions(groups: Sequence[Group], plan: Plan) -> Figure | None:
     return figure
 
 
-def new_figure(columns: int, *, rows: int = 1, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure as wide as the page, and its axes row by row."""
+def new_figure(columns: int, *, rows: int = 1, height: float, left: float = 0.6) -> tuple[Figure, list[Axes]]:
+    """A figure as wide as the page, and its axes row by row; sizes in inches, ``left`` of each axes is for labels."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[union-attr, call-arg]
-    return figure, list(np.ravel(figure.subplots(rows, columns)))
+    across = (WIDTH - _RIGHT) / columns - left
+    up = height / rows - _TOP - _BOTTOM
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots(rows, columns)
+    figure.subplots_adjust(
+        left / WIDTH, _BOTTOM / height, 1 - _RIGHT / WIDTH, 1 - _TOP / height, left / across, (_TOP + _BOTTOM) / up
+    )
+    return figure, list(np.ravel(axes))
 
 
 def stacked_histogram(
@@ -119,9 +125,11 @@ def stacked_histogram(
     of: str = "cases",
 ) -> None:
     """How many values lie in each bin, one colour a group."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.hist([np.asarray(v, float) for v in values], bins=edges.tolist(), stacked=True,
               color=[g.colour for g in groups], edgecolor="white", linewidth=0.4)  # fmt: skip
-    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
     axes.set_ylabel(of, fontsize=8.5, color=FAINT)
     axes.tick_params(labelsize=8.5)
 
@@ -145,6 +153,11 @@ def bin_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
         margin = 0.1 * abs(low) or 0.5
         low, high = low - margin, high + margin
     return np.linspace(low, high, BINS + 1)
+
+
+def log_edges(values: Sequence[float]) -> NDArray[np.float64]:
+    """Edges of equal bins on a logarithmic scale, of positive values."""
+    return np.asarray(10 ** bin_edges(np.log10(values)), dtype=np.float64)
 
 
 def shortened(name: str, most: int = 22) -> str:
@@ -174,8 +187,8 @@ def _lesion_counts(axes: Axes, groups: Sequence[Group], plan: Plan) -> None:
     counts = [[float(len(c.lesion_volumes_mm3)) for c in g.cases] for g in groups]
     most = max(plan.graph.lesions + 1, int(max(v for own in counts for v in own)))
     width = -(-(most + 1) // 24)
-    stacked_histogram(axes, counts, groups, np.arange(0, most + width + 1, width) - 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    stacked_histogram(axes, counts, groups, np.arange(0.0, most + width + 1, width, dtype=np.float64) - 0.5)
+    axes.locator_params(axis="x", integer=True)
     if plan.graph.lesions:
         axes.axvline(plan.graph.lesions + 0.5, **_PLANNED)
     axes.set_title("lesions a case")
@@ -185,7 +198,7 @@ def _volumes(axes: Axes, groups: Sequence[Group], title: str, measure: Values, s
     """Volumes on a logarithmic scale; ``smallest``: of the lesions that count, mm³."""
     values = [[v / 1000 for c in g.cases for v in measure(c) if v > 0] for g in groups]
     marks = [] if smallest is None else [smallest / 1000]
-    edges = 10 ** bin_edges(np.log10([*(v for own in values for v in own), *marks]))
+    edges = log_edges([*(v for own in values for v in own), *marks])
     stacked_histogram(axes, values, groups, edges, of="cases" if smallest is None else "lesions")
     log_axis(axes, edges)
     for mark in marks:

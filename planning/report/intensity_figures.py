@@ -12,7 +12,7 @@ from reactkd_auto.drawing.style import FAINT, INK
 from reactkd_auto.fingerprint import LOW_DOSES, QUANTILE_LEVELS, CaseFingerprint, DoseMeasurement, Intensities
 from reactkd_auto.plan import Plan
 from reactkd_auto.planning.report.groups import Group
-from reactkd_auto.planning.report.histograms import bin_edges, log_axis, new_figure, stacked_histogram
+from reactkd_auto.planning.report.histograms import bin_edges, log_axis, log_edges, new_figure, stacked_histogram
 from reactkd_auto.planning.rules.dose import LARGEST_DEPARTURE
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _departures(axes: Axes, doses: Sequence[DoseMeasurement], plan: Plan) -> Non
 
 def _flux(axes: Axes, groups: Sequence[Group]) -> None:
     flux = [[float(np.median(c.dose.calibration["flux"])) for c in g.cases if c.dose] for g in groups]
-    edges = 10 ** bin_edges(np.log10([v for own in flux for v in own]))
+    edges = log_edges([v for own in flux for v in own])
     stacked_histogram(axes, flux, groups, edges)
     log_axis(axes, edges)
     axes.set_title("flux of a central ray in air, counts")

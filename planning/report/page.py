@@ -102,7 +102,7 @@ def _pictures(groups: list[Group], rooms: Rooms, plan: Plan, dataset: Dataset, s
     with mpl.rc_context(STYLE):
         for name, paint in painters.items():
             figure = paint()
-            figures[name] = None if figure is None else embedded(svg_bytes(figure), ".svg")
+            figures[name] = None if figure is None else embedded(svg_bytes(figure, tight=False), ".svg")
     tiles = montage(groups, rooms.cases, plan, dataset, splits.assignment)
     kinds = {s.kind for s in node_slots(plan.graph, dataset)}
     return {

@@ -123,7 +123,7 @@ def _draw_channel(sheet: _Sheet, cut: _Slice, index: int, channel: Channel, scal
         return axes
     shade = _shade(cut, index, scale)
     window = _window(channel, cut, shade)
-    axes = sheet.panel(f"{channel.name}: {window.label}")
+    axes = sheet.panel(channel.name if window is SHAPE else f"{channel.name}: {window.label}")
     _grey(axes, shade, cut, window, reverse=channel.role == "pet_suv")
     for slot in cut.slots:
         if slot.kind in OUTLINED:
@@ -176,7 +176,7 @@ def _draw_graph(axes: Axes, cut: _Slice, shade: NDArray[Any], window: Window) ->
         if i in places and j in places:
             x, y = zip(places[i], places[j], strict=True)
             axes.plot(x, y, color="white", linewidth=1.3, alpha=0.25 + 0.75 * float(edges[i, j]))
-    for slot in cut.slots:
+    for slot in sorted(cut.slots, key=lambda s: s.kind == "lesion"):  # a ring's centroid is often its lesion's
         if slot.index in places:
             _draw_node(axes, slot, places[slot.index], filled=bool(cut.mask(slot).any()))
     axes.set_xlim(0, cut.width)

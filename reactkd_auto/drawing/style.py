@@ -36,8 +36,8 @@ def class_colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
-def svg_bytes(figure: Figure) -> bytes:
-    """The figure as SVG, cut to what is drawn; the same figure gives the same bytes."""
+def svg_bytes(figure: Figure, *, tight: bool = True) -> bytes:
+    """The figure as SVG, cut to what is drawn if ``tight``; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", bbox_inches="tight" if tight else None, metadata={"Date": None})
     return buffer.getvalue()

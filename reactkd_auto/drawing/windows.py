@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,6 @@ SHAPE = Window("shape mask", 0.0, 1.0)
 MOSTLY_AIR_HU = -400.0
 
 
-def ct_window(hu: NDArray[np.generic]) -> Window:
+def ct_window(hu: NDArray[Any]) -> Window:
     """Soft tissue, or lung where these HU are mostly air (or none)."""
     return LUNG if hu.size == 0 or float(np.median(hu)) < MOSTLY_AIR_HU else SOFT_TISSUE

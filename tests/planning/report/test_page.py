@@ -30,6 +30,11 @@ def page_of(workspace, name="plan"):
     return (out(workspace) / f"{name}.html").read_text(encoding="utf-8")
 
 
+def without_pictures(page):
+    """Any few letters may come up among the pictures' bytes."""
+    return re.sub(r'"data:image/[^"]*"', "", page)
+
+
 class _Reader(HTMLParser):
     """Words, links and tags of a page, and the rows of its tables."""
 
@@ -88,7 +93,7 @@ def test_the_page_needs_no_network_and_no_other_file(template):
     assert reader.links
     assert all(link.startswith(("data:image/", "#")) for link in reader.links)
     assert not {"script", "link", "iframe", "object"} & reader.tags
-    assert "http" not in re.sub(r'"data:image/[^"]*"', "", page_of(template))
+    assert "http" not in without_pictures(page_of(template))
 
 
 def test_every_planned_value_stands_there_with_its_reason(template):
@@ -104,7 +109,7 @@ def test_every_planned_value_stands_there_with_its_reason(template):
 
 
 def test_names_are_escaped_and_patients_are_not_named(template):
-    page = page_of(template)
+    page = without_pictures(page_of(template))
     assert "<b>low" not in page
     assert "<script" not in page
     assert html.escape(HOSTILE, quote=False) in page
