@@ -1,6 +1,9 @@
 """Public NIfTI cohorts in their own layouts: clean datasets, bad cases named, resumable, bytes unchanged."""
 
 import gzip
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +28,7 @@ from tests.dataset_conversion.public_layouts import (
     write_hecktor_2025,
     write_lits,
 )
+from tests.pipeline import SCRIPTS
 
 Converter = Callable[..., Conversion]
 COHORTS: list[tuple[Callable[[Path], Path], ModuleType, str, str]] = [
@@ -105,6 +109,24 @@ def test_an_interrupted_conversion_goes_on_where_it_stopped(cohort: tuple[Path, 
     assert convert(source, module).failures == {}
     assert {p for p in images if p.stat().st_mtime_ns != before[p]} == {p for p in images if p.name.startswith(case)}
     assert verify_dataset(folder) == []
+
+
+def test_a_killed_conversion_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    source = write_lits(tmp_path / "source", tuple(range(20)))
+    whole = convert(source, lits).folder
+    arguments = ["-i", str(source), "-w", str(tmp_path / "killed"), "--quiet", "--workers", "1"]
+    process = subprocess.Popen([SCRIPTS / "reactkd_convert_lits", *arguments])
+    folder = tmp_path / "killed/raw" / whole.name
+    while not (folder / "conversion/LiTS_002.json").exists() and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (folder / "dataset.json").exists()
+    assert lits.main(arguments) == 0
+    assert verify_dataset(folder) == []
+    for path in whole.rglob("*.nii.gz"):
+        assert path.read_bytes() == (folder / path.relative_to(whole)).read_bytes()
+    assert sorted(p.name for p in folder.rglob("*.nii.gz")) == sorted(p.name for p in whole.rglob("*.nii.gz"))
 
 
 def test_all_cases_bad_is_exit_code_2_and_no_dataset(
