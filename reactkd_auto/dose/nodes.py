@@ -16,8 +16,8 @@ LARGEST_STEP = 16
 class Nodes:
     """Points between pixels, about a coarse pixel of the canvas apart, the first above and left of pixel (0, 0).
 
-    Node i of an axis lies at pixel coordinate i · step − ½: between two nodes there are `step` whole pixels, and the last
-    node lies at or beyond the slice's end.
+    Node i of an axis lies at pixel coordinate i · step − ½: between two nodes there are `step` whole pixels, and the
+    last node lies at or beyond the slice's end.
 
     Attributes:
         canvas, device: The slices' geometry, and where the arithmetic runs.
