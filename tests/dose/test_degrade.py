@@ -111,7 +111,7 @@ def test_added_noise_does_not_depend_on_the_edges_of_the_image(tools, calibratio
     options = {"spacing": SPACING, "engine": engine}
     noise = [_difference(v, degrade(v, [0.25], calibration, 2, **options)[0]) for v in (smooth, checkered)]
     body = smooth > -500
-    assert np.abs(noise[0] - noise[1])[body].max() < 0.02 * noise[0][body].std()
+    assert np.abs(noise[0] - noise[1])[body].max() < 0.05 * noise[0][body].std()
 
 
 @both_engines
