@@ -66,6 +66,7 @@ def update_cases(
     gone = sorted({p.stem for p in rooms.cases.glob("[!.]*.json")} - {c.case for c in cases})
     if outdated or gone:
         rooms.plan_file.unlink(missing_ok=True)  # comes back last: a plan always stands for finished cases
+        rooms.plan_file.with_suffix(".html").unlink(missing_ok=True)
     if gone:
         logger.info("Removed %d preprocessed cases that are no longer used, for instance %s.", len(gone), gone[0])
         remove_cases(gone, rooms.cases)

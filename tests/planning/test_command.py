@@ -100,6 +100,7 @@ def test_the_plan_is_away_while_cases_are_out_of_date(workspace, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(workspace)
     assert not (out(workspace) / "plan.json").exists()
+    assert not (out(workspace) / "plan.html").exists()
 
 
 def test_a_changed_label_makes_only_that_case_again(workspace):
