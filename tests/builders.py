@@ -110,14 +110,14 @@ def random_case(
     )
 
 
-def with_opinions(network: Any) -> Any:
+def with_opinions(network: Any, *, seed: int = 7) -> Any:
     """The same network with random weights in its readouts' last layers, which begin at zero."""
     import torch
     from torch import nn
 
     from reactkd_auto.networks.readout import RegionReadout
 
-    random = torch.Generator().manual_seed(7)
+    random = torch.Generator().manual_seed(seed)
     for readout in (m for m in network.modules() if isinstance(m, RegionReadout)):
         for layer in (readout.gap, readout.node_logits):
             nn.init.normal_(layer.weight, std=0.3, generator=random)

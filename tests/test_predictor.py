@@ -6,6 +6,7 @@ import torch
 from reactkd_auto.networks import build_student
 from reactkd_auto.predictor import mirror_combinations, predict_batch
 from reactkd_auto.preprocessing.batch import Batch
+from tests.builders import with_opinions
 from tests.networks.samples import make_dataset, make_plan, make_sample
 
 
@@ -34,7 +35,7 @@ def mirrored(batch: Batch, dims: list[int]) -> Batch:
 
 def test_every_allowed_flip_is_a_distribution_over_classes():
     plan, dataset = make_plan(mirror_axes=(0, 2)), make_dataset()
-    student = build_student(plan, dataset)
+    student = with_opinions(build_student(plan, dataset)).eval()
     prediction = predict_batch(student, make_batch(plan, dataset), plan, dataset, ("ct",), flips=True)
     assert prediction.flips == ((), (0,), (2,), (0, 2))
     assert prediction.probabilities.shape == (4, 2, 3)
@@ -45,7 +46,7 @@ def test_every_allowed_flip_is_a_distribution_over_classes():
 
 def test_a_flip_predicts_the_mirror_image():
     plan, dataset = make_plan(mirror_axes=(1, 2)), make_dataset()
-    student, batch = build_student(plan, dataset), make_batch(plan, dataset)
+    student, batch = with_opinions(build_student(plan, dataset)).eval(), make_batch(plan, dataset)
     batch.valid[0, 0, :, :, 12:] = False
     flips = predict_batch(student, batch, plan, dataset, ("ct",), flips=True)
     assert not torch.allclose(flips.probabilities[0], flips.probabilities[3])
@@ -58,7 +59,7 @@ def test_a_flip_predicts_the_mirror_image():
 def test_no_flip_unless_asked_for_or_where_none_is_allowed():
     dataset = make_dataset()
     for plan, flips in ((make_plan(mirror_axes=(0,)), False), (make_plan(mirror_axes=()), True)):
-        student = build_student(plan, dataset)
+        student = with_opinions(build_student(plan, dataset)).eval()
         prediction = predict_batch(student, make_batch(plan, dataset), plan, dataset, ("ct",), flips=flips)
         assert prediction.flips == ((),)
 
@@ -66,7 +67,7 @@ def test_no_flip_unless_asked_for_or_where_none_is_allowed():
 @pytest.mark.parametrize("gradients", [False, True])
 def test_gradients_of_the_unflipped_pass_only_where_asked_for(gradients):
     plan, dataset = make_plan(mirror_axes=(2,)), make_dataset()
-    student, batch = build_student(plan, dataset), make_batch(plan, dataset)
+    student, batch = with_opinions(build_student(plan, dataset)).eval(), make_batch(plan, dataset)
     prediction = predict_batch(student, batch, plan, dataset, ("ct",), flips=True, gradients=gradients)
     assert prediction.outputs.logits.requires_grad is gradients
     assert not prediction.probabilities.requires_grad
@@ -77,7 +78,7 @@ def test_gradients_of_the_unflipped_pass_only_where_asked_for(gradients):
 
 def test_ct_only_prediction_does_not_depend_on_other_channels():
     plan, dataset = make_plan(), make_dataset()
-    student, batch = build_student(plan, dataset), make_batch(plan, dataset)
+    student, batch = with_opinions(build_student(plan, dataset)).eval(), make_batch(plan, dataset)
     with_pet = predict_batch(student, batch, plan, dataset, ("ct",), flips=False).probabilities
     batch.image[:, 1:] = 7
     batch.present[:, 1:] = False
@@ -87,7 +88,7 @@ def test_ct_only_prediction_does_not_depend_on_other_channels():
 
 def test_channels_are_taken_by_name():
     plan, dataset = make_plan(), make_dataset()
-    student, batch = build_student(plan, dataset, ("ct", "pet1")), make_batch(plan, dataset)
+    student, batch = with_opinions(build_student(plan, dataset, ("ct", "pet1"))).eval(), make_batch(plan, dataset)
     before = predict_batch(student, batch, plan, dataset, ("ct", "pet1"), flips=False).probabilities
     batch.image[:, 1] = 9
     same = predict_batch(student, batch, plan, dataset, ("ct", "pet1"), flips=False).probabilities

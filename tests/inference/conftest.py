@@ -12,7 +12,7 @@ from reactkd_auto.dataset import write_dataset
 from reactkd_auto.model_folder import ModelConfig, ModelFolder
 from reactkd_auto.networks import build_localiser, build_student, save_weights
 from reactkd_auto.plan import Plan, write_plan
-from tests.builders import small_dataset, small_plan
+from tests.builders import small_dataset, small_plan, with_opinions
 
 SIZE = (24, 40, 36)
 SPACING = (2.5, 1.5, 1.5)
@@ -36,9 +36,7 @@ def write_model(folder: Path, plan: Plan, *, folds: int = 2) -> ModelFolder:
     write_dataset(folder, dataset)
     model.write_config(ModelConfig("auto", ("CT",), 0))
     for fold in range(folds):
-        student = build_student(plan, dataset, ("CT",), seed=fold)
-        with torch.no_grad():  # larger logits than at the start of training, so that answers differ from 1/2
-            student.readout.node_logits.weight.mul_(8)
+        student = with_opinions(build_student(plan, dataset, ("CT",), seed=fold), seed=3)
         save_weights(model.student_weights(fold), student)
         if not plan.localiser.enabled:
             continue
