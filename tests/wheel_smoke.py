@@ -37,6 +37,7 @@ def resources_are_there() -> None:
         "training/presets/auto.json",
         "inference/templates/*.html",
         "planning/degrade/templates/*.html",
+        "planning/report/templates/*.html",
     ):
         assert list(package.glob(pattern)), f"{pattern} is missing from the wheel"
 
