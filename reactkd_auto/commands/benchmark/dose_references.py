@@ -6,7 +6,7 @@ reconstructed and added, as published insertions do.
 
 from __future__ import annotations
 
-import importlib.util
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactkd_auto.dose.geometry import MU_WATER
+
+logger = logging.getLogger(__name__)
 
 _FLUX = 2e5
 _ELECTRONIC_NOISE = 5.0
@@ -77,7 +79,19 @@ class Insertion:
 
 def installed_libraries() -> list[str]:
     """scikit-image, and ASTRA (GPL; never a dependency) where somebody installed it; the one to compare with last."""
-    return ["scikit-image", *(["ASTRA"] if importlib.util.find_spec("astra") else [])]
+    return ["scikit-image", *(["ASTRA"] if _astra_loads() else [])]
+
+
+def _astra_loads() -> bool:
+    """Whether ASTRA is there and finds the libraries that it needs (CUDA's, even for its CPU projectors)."""
+    try:
+        import astra
+    except ModuleNotFoundError:
+        return False
+    except ImportError as error:
+        logger.warning("ASTRA is installed and cannot be loaded, so it is left out: %s", error)
+        return False
+    return hasattr(astra, "create_projector")  # a mere folder of that name can be imported, too
 
 
 class _ScikitImage:

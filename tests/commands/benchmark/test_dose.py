@@ -1,5 +1,5 @@
-import importlib.util
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from reactkd_auto.commands.benchmark.phantom import trunk
     [
         "scikit-image",
         pytest.param(
-            "ASTRA", marks=pytest.mark.skipif(importlib.util.find_spec("astra") is None, reason="ASTRA isn't installed")
+            "ASTRA", marks=pytest.mark.skipif("ASTRA" not in installed_libraries(), reason="ASTRA isn't installed")
         ),
     ],
 )
@@ -29,6 +29,16 @@ def test_what_is_compared_with_inserts_noise_of_the_dose_law_and_keeps_the_mean(
     assert hu[1].std() / hu[0].std() == pytest.approx(2, rel=0.1)
     assert hu[0].std() > 3
     assert abs(hu[0].mean()) < 1
+
+
+@pytest.mark.parametrize("content", ["raise ImportError('libcudart.so.12: no such file')", ""])
+def test_a_library_that_cannot_be_loaded_is_left_out(tmp_path, monkeypatch, content):
+    (tmp_path / "astra").mkdir()
+    (tmp_path / "astra" / "__init__.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "astra", raising=False)
+    assert installed_libraries() == ["scikit-image"]
+    sys.modules.pop("astra", None)
 
 
 def test_the_phantom_is_a_body_in_air_that_grows_from_slice_to_slice():
