@@ -28,10 +28,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from reactkd_auto.commandline import run
 from reactkd_auto.dataset import Channel, Dataset, Region
 from reactkd_auto.dataset_conversion.clinical_tables import class_values, find_table, read_column
-from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, report
+from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, run_converter
 from reactkd_auto.dataset_conversion.nifti_cohort import NiftiCase, convert_nifti
 from reactkd_auto.errors import UserError
 
@@ -139,17 +138,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``reactkd_convert_autopet``."""
-    return run(_program, build_parser(), argv)
-
-
-def _program(arguments: argparse.Namespace) -> int:
-    outcome = convert_autopet(
-        arguments.input,
-        metadata=arguments.metadata,
-        classes=arguments.classes,
-        workspace=arguments.workspace,
-        id=arguments.id,
-        workers=arguments.workers,
-        quiet=arguments.quiet,
-    )
-    return report(outcome)
+    return run_converter(convert_autopet, build_parser(), argv)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, EXIT_USER_ERROR
+from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, EXIT_USER_ERROR, run
 from reactkd_auto.dataset import Dataset, LabelledCase
 from reactkd_auto.dataset_conversion.case_records import RECORDS, discard_case
 from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser
@@ -97,6 +97,20 @@ def cohort_parser(program: str, description: str) -> argparse.ArgumentParser:
     parser = converter_parser(program, description)
     parser.add_argument("--workers", type=int, help="processes; else as cores and free memory allow")
     return parser
+
+
+def run_converter(convert: Callable[..., Conversion], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
+    """Run a cohort's converter with the options of its parser, which are its arguments by name, and report.
+
+    Returns:
+        The exit code.
+    """
+
+    def program(arguments: argparse.Namespace) -> int:
+        options = vars(arguments)
+        return report(convert(options.pop("input"), **options))
+
+    return run(program, parser, argv)
 
 
 def report(outcome: Conversion) -> int:

@@ -26,10 +26,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from reactkd_auto.commandline import run
 from reactkd_auto.dataset import Channel, Dataset
 from reactkd_auto.dataset_conversion.clinical_tables import class_values, read_column
-from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, report
+from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, run_converter
 from reactkd_auto.dataset_conversion.copying import open_dataset, safe_case
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, Choices, region_choices
 from reactkd_auto.dataset_conversion.dicom.convert import write_studies
@@ -114,18 +113,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``reactkd_convert_hcc_tace_seg``."""
-    return run(_program, build_parser(), argv)
-
-
-def _program(arguments: argparse.Namespace) -> int:
-    outcome = convert_hcc_tace_seg(
-        arguments.input,
-        clinical=arguments.clinical,
-        label=arguments.label,
-        classes=arguments.classes,
-        workspace=arguments.workspace,
-        id=arguments.id,
-        workers=arguments.workers,
-        quiet=arguments.quiet,
-    )
-    return report(outcome)
+    return run_converter(convert_hcc_tace_seg, build_parser(), argv)

@@ -24,10 +24,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from reactkd_auto.commandline import run
 from reactkd_auto.dataset import Channel, Dataset, Region
 from reactkd_auto.dataset_conversion.clinical_tables import binary_label, find_table, read_column
-from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, report
+from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, run_converter
 from reactkd_auto.dataset_conversion.nifti_cohort import NiftiCase, convert_nifti
 
 DATASET = Dataset(
@@ -106,17 +105,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``reactkd_convert_hecktor``."""
-    return run(_program, build_parser(), argv)
-
-
-def _program(arguments: argparse.Namespace) -> int:
-    outcome = convert_hecktor(
-        arguments.input,
-        label=arguments.label,
-        labels=arguments.labels,
-        workspace=arguments.workspace,
-        id=arguments.id,
-        workers=arguments.workers,
-        quiet=arguments.quiet,
-    )
-    return report(outcome)
+    return run_converter(convert_hecktor, build_parser(), argv)

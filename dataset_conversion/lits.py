@@ -23,9 +23,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reactkd_auto.commandline import run
 from reactkd_auto.dataset import Channel, Dataset, Region
-from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, report
+from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, run_converter
 from reactkd_auto.dataset_conversion.nifti_cohort import NiftiCase, convert_nifti
 from reactkd_auto.errors import UserError
 
@@ -106,16 +105,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``reactkd_convert_lits``."""
-    return run(_program, build_parser(), argv)
-
-
-def _program(arguments: argparse.Namespace) -> int:
-    outcome = convert_lits(
-        arguments.input,
-        classes=arguments.classes,
-        workspace=arguments.workspace,
-        id=arguments.id,
-        workers=arguments.workers,
-        quiet=arguments.quiet,
-    )
-    return report(outcome)
+    return run_converter(convert_lits, build_parser(), argv)

@@ -22,10 +22,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from reactkd_auto.commandline import run
 from reactkd_auto.dataset import Channel, Dataset
 from reactkd_auto.dataset_conversion.clinical_tables import read_column
-from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, report
+from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, run_converter
 from reactkd_auto.dataset_conversion.copying import open_dataset, safe_case
 from reactkd_auto.dataset_conversion.dicom.case_writing import CaseWriter
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, Choices, channel_choices, region_choices
@@ -113,18 +112,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``reactkd_convert_sts_tcia``."""
-    return run(_program, build_parser(), argv)
-
-
-def _program(arguments: argparse.Namespace) -> int:
-    outcome = convert_sts_tcia(
-        arguments.input,
-        clinical=arguments.clinical,
-        mr=arguments.mr,
-        skip_bad_channels=arguments.skip_bad_channels,
-        workspace=arguments.workspace,
-        id=arguments.id,
-        workers=arguments.workers,
-        quiet=arguments.quiet,
-    )
-    return report(outcome)
+    return run_converter(convert_sts_tcia, build_parser(), argv)
