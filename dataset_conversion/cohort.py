@@ -15,7 +15,6 @@ from reactkd_auto.dataset_conversion.case_records import RECORDS, discard_case
 from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser
 from reactkd_auto.execution import CaseFailure, map_cases
 from reactkd_auto.imageio import list_cases
-from reactkd_auto.jsonio import remove_leftovers
 from reactkd_auto.lock import locked
 from reactkd_auto.provenance import write_run
 
@@ -74,9 +73,8 @@ def write_cohort(
         quiet: No progress bar.
     """
     failed, skipped = dict(failures), {}
-    with locked(folder):
+    with locked(folder, "imagesTr", "regionsTr", RECORDS):
         (folder / "dataset.json").unlink(missing_ok=True)  # comes back last of all
-        remove_leftovers(folder, *(folder / f for f in ("imagesTr", "regionsTr", RECORDS)))
         for stale in {*list_cases(folder, dataset), *failed} - {s.case for s in sources}:
             discard_case(folder, stale, dataset.file_ending)
         for source, result in map_cases(

@@ -14,7 +14,7 @@ from typing import Any
 from reactkd_auto.commandline import add_workspace_option, new_parser
 from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name, write_dataset, write_labels
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import atomic_path, read_json, to_plain, write_json
+from reactkd_auto.jsonio import TEMPORARY, atomic_path, read_json, to_plain, write_json
 from reactkd_auto.workspace import open_workspace
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def open_dataset(workspace: Path | None, name: str, number: int | None, settings
     folder = space.raw_dataset(space.new_dataset_folder(name, number))
     record = folder / "conversion.json"
     wanted = to_plain(settings)
-    if not any(not p.name.startswith(".tmp") for p in folder.glob("*")):
+    if not any(not p.name.startswith(TEMPORARY) for p in folder.glob("*")):
         write_json(record, wanted)
     found = read_json(record) if record.exists() else None
     if found != wanted:

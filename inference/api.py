@@ -13,6 +13,7 @@ from reactkd_auto.inference.inputs import InputCase, find_cases, hash_files
 from reactkd_auto.inference.results import CaseResult, finished_result, write_result
 from reactkd_auto.inference.tables import write_tables
 from reactkd_auto.jsonio import content_hash
+from reactkd_auto.lock import locked
 from reactkd_auto.progress import track
 from reactkd_auto.provenance import write_run
 
@@ -97,12 +98,6 @@ def predict(
         student_channels=loaded.config.channels,
         regions=None if regions is None else Path(regions),
     )
-    results = [
-        _answer(case, loaded, output, explanation=explanation, flips=flips)
-        for case in track(cases, what="predict", quiet=quiet)
-    ]
-    write_tables(output, results, loaded.dataset.classes)
-    report = _report(output, results, loaded, explained=explanation)
     options = {
         "input": Path(input),
         "output": output,
@@ -114,7 +109,14 @@ def predict(
         "explanation": explanation,
         "flips": flips,
     }
-    write_run(output, seed=seed, plan_hash=loaded.plan.hash, options=options)
+    with locked(output, "cases", "explanation", "pictures"):
+        results = [
+            _answer(case, loaded, output, explanation=explanation, flips=flips)
+            for case in track(cases, what="predict", quiet=quiet)
+        ]
+        write_tables(output, results, loaded.dataset.classes)
+        report = _report(output, results, loaded, explained=explanation)
+        write_run(output, seed=seed, plan_hash=loaded.plan.hash, options=options)
     return Predictions(output, folder.path, tuple(results), report)
 
 

@@ -13,7 +13,6 @@ from typing import Literal
 from reactkd_auto.dataset import check_safe_name, read_dataset, write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
-from reactkd_auto.jsonio import remove_leftovers
 from reactkd_auto.lock import locked
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
 from reactkd_auto.planning.cohort import Cohort, summarise
@@ -117,7 +116,7 @@ def run(options: Options) -> Outcome:
         UserError: As `plan_and_preprocess`, or another process is planning this dataset.
     """
     rooms, name = _rooms(options)
-    with locked(rooms.out):
+    with locked(rooms.out, STORE, rooms.cases.name):
         return _run(options, rooms, name)
 
 
@@ -125,7 +124,6 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     dataset = read_dataset(rooms.raw)
     rows = read_rows(rooms.raw, dataset)
-    remove_leftovers(rooms.out, rooms.out / STORE, rooms.cases)
     cases, failures = measure_cases(
         rows, dataset, raw=rooms.raw, store=rooms.out / STORE, workers=options.workers, quiet=options.quiet
     )

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -22,8 +21,8 @@ from typing import Any, TypeVar
 from .errors import UserError
 
 T = TypeVar("T")
-_TEMPORARY = re.compile(r"\.tmp(\d+)_")
-"""Names of temporary files: the writing process' id, then the file's name."""
+TEMPORARY = ".tmp"
+"""How names of temporary files begin; the writing process' id and the file's name follow."""
 
 
 @contextmanager
@@ -58,7 +57,7 @@ def scratch_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> I
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp{os.getpid()}_{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}_{path.name}")
     caught: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         yield temporary
@@ -67,25 +66,6 @@ def scratch_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> I
         raise UserError(f"{path}: could not be written ({reason}); free space and check access.") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def remove_leftovers(*folders: Path) -> None:
-    """Remove temporary files of `scratch_path` whose process on this machine was killed."""
-    for folder in folders:
-        for path in Path(folder).glob(".tmp*"):
-            match = _TEMPORARY.match(path.name)
-            if match and not _runs(int(match.group(1))):
-                path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
 
 
 def write_text(path: Path, text: str) -> None:

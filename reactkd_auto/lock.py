@@ -8,11 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
+from .jsonio import TEMPORARY
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *rooms: str) -> Iterator[None]:
     """Hold ``folder/.lock``; the system releases it however the process ends.
+
+    Whoever holds it is the only one to write here, so temporary files in the folder are left by killed processes and
+    are removed.
+
+    Args:
+        folder: Made if it is missing.
+        rooms: Folders in it whose temporary files are removed as well.
 
     Raises:
         UserError: Another process holds it.
@@ -23,4 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{folder}: another process is at work here, expected none; wait for it.") from None
+        for room in ("", *rooms):
+            for leftover in (folder / room).glob(f"{TEMPORARY}*"):
+                leftover.unlink(missing_ok=True)
         yield

@@ -12,7 +12,6 @@ import torch
 
 from reactkd_auto.cases import write_case
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import remove_leftovers
 from reactkd_auto.networks import save_state
 from tests.builders import random_case, small_dataset, small_plan
 from tests.pipeline import command
@@ -63,12 +62,3 @@ def test_a_command_on_a_full_disk_ends_with_one_sentence(tmp_path):
     assert done.returncode == 2
     assert "could not be written" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    for name in (f".tmp{dead.pid}_a.json", ".tmp1_b.json", "c.json"):
-        (tmp_path / name).touch()
-    remove_leftovers(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".tmp1_b.json", "c.json"]

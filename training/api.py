@@ -100,7 +100,7 @@ def _train_fold(run: Run, fold: int, stop: StopRequest, *, restart: bool, option
     from reactkd_auto.training.validation import validate_fold
 
     folder = run.model.fold(fold)
-    with locked(folder):
+    with locked(folder, "validation"):
         if restart:
             forget(run, fold)
         prepare_model_folder(run, fold, options)

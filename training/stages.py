@@ -40,7 +40,7 @@ def run_stages(run: Run, fold: int, stop: StopRequest) -> None:
 def train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
     """Localiser and, where the preset distils, the dual teachers of a fold; cross-fitted: of its pairs too."""
     for without in run.teacher_sets(fold):
-        with locked(run.teachers_folder(*without)):
+        with locked(run.teachers_folder(*without), "localiser"):
             if run.plan.localiser.enabled and without == (fold,):
                 _train_localiser(run, fold, stop)
             if run.preset.distil:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import content_hash, read_document, remove_leftovers
+from reactkd_auto.jsonio import content_hash, read_document
 from reactkd_auto.lock import locked
 from reactkd_auto.planning.degrade.inputs import InputCt, content_of, find_cts
 from reactkd_auto.planning.degrade.options import DOSES, Options, check_options
@@ -96,8 +96,7 @@ def degrade_ct(
     chosen = choose_device(device)
     cts = find_cts(given)
     _check_output(folder, given)
-    with locked(folder):
-        remove_leftovers(folder, folder / "cases", folder / "pictures")
+    with locked(folder, "cases", "pictures"):
         attempt = _attempt if given.is_dir() else _result
         results = tuple(attempt(ct, folder, options, chosen, quiet=quiet) for ct in cts)
         recorded = {**vars(options), "input": given, "output": folder, "device": str(chosen)}
