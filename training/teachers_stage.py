@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +27,8 @@ from reactkd_auto.training.watch import auc
 logger = logging.getLogger(__name__)
 
 WEIGHTS = "teachers.safetensors"
-TeacherAnswers = dict[str, dict[str, list[float]]]
+Logits = dict[str, dict[str, list[float]]]
+"""By head (``fused``, ``structure``, ``dose``) and case, one logit a class."""
 
 
 class TeacherTask:
@@ -82,12 +83,12 @@ class TeacherTask:
         return {"loss": total, **losses}
 
     def watch(self, average: torch.nn.Module) -> dict[str, float]:
-        """Held-out AUC of the fused teacher, and of the dose teacher, which sees the CT alone."""
+        """Held-out AUC of every teacher; the dose teacher sees the CT alone."""
         assert isinstance(average, Teachers)
-        answers = teacher_answers(
+        answers = teacher_logits(
             average, self.watched, plan=self.plan, dataset=self.dataset, folder=self.case_folder, device=self.device
         )
-        areas = {f"held_out_auc_{name}": auc(self.watched, rows) for name, rows in answers.items()}
+        areas = {f"held_out_auc_{name}": auc(self.watched, probabilities(rows)) for name, rows in answers.items()}
         return {name: area for name, area in areas.items() if area is not None}
 
     @torch.no_grad()
@@ -126,7 +127,7 @@ def load_teachers(run: Run, *without: int) -> Teachers:
 
 
 @torch.no_grad()
-def teacher_answers(
+def teacher_logits(
     teachers: Teachers,
     cases: Sequence[CaseProperties],
     *,
@@ -134,15 +135,25 @@ def teacher_answers(
     dataset: Dataset,
     folder: Path,
     device: torch.device,
-) -> TeacherAnswers:
-    """Class probabilities of each case by ``fused`` (all its channels) and, where that differs, ``dose`` (CT alone)."""
-    answers: TeacherAnswers = {}
+) -> Logits:
+    """Logits of each case by ``fused`` (all its channels) and, where these differ, ``structure`` and ``dose``.
+
+    ``dose`` sees the CT alone, here at full dose. Where a case has no privileged channel, ``structure`` speaks from its
+    missing tokens.
+    """
+    logits: Logits = {}
     for names, batch in held_out_batches(folder, cases, plan=plan, dataset=dataset, device=device):
         views = plain_views(batch, plan=plan, dataset=dataset)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             out = teachers(views.image, views.doses, views.present, views.valid, regions_of(views, plan, dataset))
-        heads = {"fused": out.fused, **({"dose": out.dose} if out.structure is not None else {})}
+        heads = {"fused": out.fused}
+        if out.structure is not None:
+            heads |= {"structure": out.structure, "dose": out.dose}
         for head, output in heads.items():
-            rows = output.logits.double().softmax(1).tolist()
-            answers.setdefault(head, {}).update(zip(names, rows, strict=True))
-    return answers
+            logits.setdefault(head, {}).update(zip(names, output.logits.double().tolist(), strict=True))
+    return logits
+
+
+def probabilities(logits: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Class probabilities of each case."""
+    return {case: torch.tensor(row, dtype=torch.float64).softmax(0).tolist() for case, row in logits.items()}

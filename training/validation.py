@@ -14,13 +14,15 @@ from reactkd_auto.evaluation.run import evaluate
 from reactkd_auto.evaluation.sample import CLASSIFIED
 from reactkd_auto.jsonio import write_json, write_text
 from reactkd_auto.networks import load_weights
-from reactkd_auto.training import student_stage, teachers_stage
+from reactkd_auto.training import student_stage
+from reactkd_auto.training.out_of_fold import out_of_fold
 from reactkd_auto.training.run import Run
+from reactkd_auto.training.teachers_stage import probabilities
 
 logger = logging.getLogger(__name__)
 
 PREDICTIONS, LABELS = "predictions.csv", "labels.csv"
-TEACHERS = {"fused": "teacher", "dose": "dose_teacher"}
+TEACHERS = {"fused": "teacher", "structure": "structure_teacher", "dose": "dose_teacher"}
 """Teachers' heads and the names of their tables: ``teacher_predictions.csv``, evaluated in ``teacher/``."""
 
 
@@ -31,13 +33,9 @@ def validate_fold(run: Run, fold: int) -> None:
         return
     write_labels(folder / LABELS, _labelled(cases), run.dataset.classes)
     if run.preset.distil:
-        teachers = teachers_stage.load_teachers(run, fold)
-        heads = teachers_stage.teacher_answers(
-            teachers, cases, plan=run.plan, dataset=run.dataset, folder=run.case_folder, device=run.device
-        )
-        for head, answers in heads.items():
+        for head, rows in out_of_fold(run, fold).logits.items():
             path = folder / f"{TEACHERS[head]}_predictions.csv"
-            _write_predictions(path, answers, fold, run.dataset.classes)
+            _write_predictions(path, probabilities(rows), fold, run.dataset.classes)
             _evaluate(run, path, folder / TEACHERS[head], f"fold {fold}, {TEACHERS[head].replace('_', ' ')}")
     student = student_stage.new_student(run)
     load_weights(run.model.student_weights(fold), student)

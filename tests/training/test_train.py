@@ -74,8 +74,9 @@ def test_a_fold_ends_as_a_model_folder_with_held_out_predictions(make_cohort, tr
     assert [r["case"] for r in predictions] == ["case_00", "case_02", "case_04", "case_06"]
     assert all(float(r["p_benign"]) + float(r["p_malignant"]) == pytest.approx(1, abs=2e-6) for r in predictions)
     assert [r["label"] for r in rows(fold / "validation" / "labels.csv")] == ["benign", "malignant"] * 2
-    heads = {"teacher_predictions.csv"} | ({"dose_teacher_predictions.csv"} if tracers else set())
-    assert heads == {p.name for p in (fold / "validation").glob("*teacher_predictions.csv")}
+    heads = {"teacher", *(("structure_teacher", "dose_teacher") if tracers else ())}
+    found = {p.name for p in (fold / "validation").glob("*teacher_predictions.csv")}
+    assert found == {f"{head}_predictions.csv" for head in heads}
     assert ("the structure-function teacher is off" in caplog.text) == (tracers == 0)
     metrics = rows(cohort.results / "teachers" / "auto_seed0" / "without_0" / "metrics.csv")
     assert ("structure" in metrics[0]) == (tracers > 0)
