@@ -61,6 +61,7 @@ class Cohort:
         extent_mm: Largest extent that the patch should cover, outliers apart.
         image_extent_mm: Largest field of view, outliers apart.
         region_share: Share of cases with an organ or lesion region.
+        context_share: Share of cases with a context region.
         lesion_volumes_mm3: Lesion components of each case that has one, largest first.
         ring_volumes_mm3: For each ring width measured, the rings of all lesions in the order of the cases.
         organ_volumes_mm3: Of the cases that have an organ.
@@ -79,6 +80,7 @@ class Cohort:
     extent_mm: TripleMm
     image_extent_mm: TripleMm
     region_share: float
+    context_share: float
     lesion_volumes_mm3: tuple[tuple[float, ...], ...]
     ring_volumes_mm3: tuple[tuple[float, ...], ...]
     organ_volumes_mm3: tuple[float, ...]
@@ -90,6 +92,16 @@ class Cohort:
     def has_regions(self) -> bool:
         """Whether enough cases have an organ or lesion region to plan for regions."""
         return self.region_share >= REGION_SHARE_NEEDED
+
+    @property
+    def only_context(self) -> bool:
+        """Whether context regions (supervoxels, say) are the only ones that ``dataset.json`` names."""
+        return {r.role for r in self.dataset.regions} == {"context"}
+
+    @property
+    def node_share(self) -> float:
+        """Share of cases that would have nodes in a graph."""
+        return self.context_share if self.only_context else self.region_share
 
 
 def summarise(fingerprint: Fingerprint, dataset: Dataset) -> Cohort:
@@ -110,6 +122,7 @@ def summarise(fingerprint: Fingerprint, dataset: Dataset) -> Cohort:
         extent_mm=largest_but_outliers([c.wanted_extent_mm for c in deciding]),
         image_extent_mm=largest_but_outliers([c.image_extent_mm for c in cases]),
         region_share=share,
+        context_share=sum(c.context_regions > 0 for c in cases) / len(cases),
         lesion_volumes_mm3=tuple(c.lesion_volumes_mm3 for c in cases if c.lesion_volumes_mm3),
         ring_volumes_mm3=_pooled_rings(cases),
         organ_volumes_mm3=tuple(c.organ_volume_mm3 for c in cases if c.organ_volume_mm3),

@@ -17,7 +17,7 @@ from reactkd_auto.planning.properties import Property, channels, geometry, inten
 from reactkd_auto.planning.region_properties import regions
 from reactkd_auto.planning.sidecar import read_sidecar, sidecar_path
 
-MEASUREMENT_VERSION = 2
+MEASUREMENT_VERSION = 3
 """Raised when a property changes its meaning, so that stored measurements are made again."""
 PROPERTIES: tuple[Property, ...] = (geometry, channels, intensities, regions)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ Points = NDArray[np.float64]
 
 
 def regions(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
-    """Everything measured on the region map; empty where the case has no organ or lesion voxel."""
+    """Everything measured on the region map; context regions count only where ``dataset.json`` names no others."""
     nothing: dict[str, Any] = {
+        "context_regions": 0,
         "region_extent_mm": None,
         "lesion_volumes_mm3": (),
         "ring_volumes_mm3": tuple(() for _ in RING_WIDTHS_MM),
@@ -40,6 +41,11 @@ def regions(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
     if raw.regions is None:
         return nothing
     labels = sitk.GetArrayFromImage(raw.regions)
+    context = np.intersect1d(np.unique(labels), dataset.region_values("context"))
+    nothing["context_regions"] = len(context)
+    if not any(r.role != "context" for r in dataset.regions):
+        points = label_centroids(labels, context, array_spacing(raw.regions))
+        return nothing | {"neighbour_distances_mm": nearest_distances(points)}
     components, voxels = lesion_components(labels, dataset)
     organ = whole_organ(labels, components, dataset)
     marked = (components > 0) | np.isin(labels, dataset.region_values("organ"))
@@ -49,7 +55,7 @@ def regions(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
     voxel_mm3 = math.prod(spacing)
     count = min(len(voxels), MOST_LESIONS)
     inside = organ if organ.any() else marked | _body(raw, dataset)
-    return {
+    return nothing | {
         "region_extent_mm": extent_mm(marked, spacing),
         "lesion_volumes_mm3": tuple(float(v * voxel_mm3) for v in voxels[:count]),
         "ring_volumes_mm3": ring_volumes(components, count, inside, spacing),
@@ -80,9 +86,13 @@ def ring_volumes(components: Labels, count: int, inside: Mask, spacing: TripleMm
 
 def centroids(components: Labels, count: int, organ: Mask, spacing: TripleMm) -> Points:
     """(regions, 3) centroids in mm of the first ``count`` lesions and of the organ, if there is one."""
-    points = list(ndimage.center_of_mass(components > 0, components, range(1, count + 1)))
-    if organ.any():
-        points.append(ndimage.center_of_mass(organ))
+    lesions = label_centroids(components, range(1, count + 1), spacing)
+    return np.concatenate([lesions, label_centroids(organ, [1] if organ.any() else [], spacing)])
+
+
+def label_centroids(labels: NDArray[Any], values: Iterable[int], spacing: TripleMm) -> Points:
+    """(values, 3) centroids in mm of labels that each have a voxel."""
+    points = ndimage.center_of_mass(labels > 0, labels, list(values))
     return np.array(points, float).reshape(-1, 3) * np.array(spacing)
 
 

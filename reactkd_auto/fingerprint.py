@@ -106,8 +106,10 @@ class CaseFingerprint:
         lesion_volumes_mm3: Of the 26-connected lesion components, largest first.
         ring_volumes_mm3: For each of `RING_WIDTHS_MM`, the ring volume of each lesion, inside the organ (or body).
         organ_volume_mm3: Of the organ with the lesions in it; None without an organ region.
-        neighbour_distances_mm: From each lesion's or organ's centroid to the nearest other one.
+        neighbour_distances_mm: From each lesion's or organ's centroid to the nearest other one; where ``dataset.json``
+            names neither, from each context region's.
         flags: Sentences that a person should read about this case.
+        context_regions: How many context regions have a voxel.
         scan: Of the sidecar ``CASE_0000.json``; None without one.
         dose: None where the base is no CT.
     """
@@ -127,6 +129,7 @@ class CaseFingerprint:
     organ_volume_mm3: float | None
     neighbour_distances_mm: tuple[float, ...]
     flags: tuple[str, ...] = ()
+    context_regions: int = 0
     scan: ScanInfo | None = None
     dose: DoseMeasurement | None = None
 

@@ -36,7 +36,7 @@ def graph(cohort: Cohort, network: NetworkPlan, spacing: TripleMm) -> tuple[Grap
     rings, why_rings = ring_mode(cohort, lesions, width, smallest)
     sigma, why_sigma = edge_sigma(cohort)
     plan = GraphPlan(
-        enabled=cohort.has_regions,
+        enabled=cohort.node_share >= REGION_SHARE_NEEDED,
         organ=organ,
         parcels=parcels,
         lesions=lesions,
@@ -48,7 +48,8 @@ def graph(cohort: Cohort, network: NetworkPlan, spacing: TripleMm) -> tuple[Grap
         edge_sigma_mm=sigma,
     )
     plan, shrunk = within_budget(plan)
-    share = f"{cohort.region_share:.0%} of the cases have an organ or lesion region"
+    kind = "a context region (dataset.json names no others)" if cohort.only_context else "an organ or lesion region"
+    share = f"{cohort.node_share:.0%} of the cases have {kind}"
     if not plan.enabled:
         return plan, f"off (logits only are distilled): {share}, {REGION_SHARE_NEEDED:.0%} are needed" + (
             "" if regions else "; dataset.json names no regions"

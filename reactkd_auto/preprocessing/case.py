@@ -96,7 +96,7 @@ def _flags(
         flags.append(
             f"The {what} larger than the planned patch: resampled {placed.zoom:.2f} times coarser than planned to fit."
         )
-    if dataset.regions and not placed.on_regions:
+    if any(r.role != "context" for r in dataset.regions) and not placed.on_regions:
         flags.append("No organ or lesion region: the middle of the image was taken.")
     if nodes.merged_lesion_share > 0:
         flags.append(

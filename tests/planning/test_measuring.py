@@ -70,6 +70,17 @@ def test_context_regions_do_not_count_as_regions():
     case = measured(two_balls(), regions=(Region("vein", 2, "context"),))
     assert case.region_extent_mm is None
     assert case.lesion_volumes_mm3 == ()
+    assert case.context_regions == 1
+
+
+def test_distances_are_those_of_context_regions_where_there_are_no_others():
+    labels = two_balls()
+    labels[:, :, 40:][labels[:, :, 40:] == 2] = 3
+    vessels = (Region("vein", 2, "context"), Region("artery", 3, "context"), Region("duct", 4, "context"))
+    case = measured(labels, regions=vessels)
+    assert case.context_regions == 2
+    assert case.neighbour_distances_mm == pytest.approx((40, 40), abs=0.5)
+    assert measured(labels, regions=(*vessels[1:], *LESION)).neighbour_distances_mm == ()
 
 
 def test_intensities_are_those_inside_the_regions_and_of_the_body_without():

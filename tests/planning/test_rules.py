@@ -322,6 +322,25 @@ def test_batches_are_limited_by_cases_and_the_rarest_class():
     assert batch_size(rare, Hardware("cuda", 80.0))[0] == 4
 
 
+def test_context_regions_make_a_graph_but_no_localiser_where_there_are_no_others():
+    parts = tuple(Region(f"supervoxel_{i}", i, "context") for i in range(1, 9))
+    changes = {"lesions": (), "region_extent_mm": None, "neighbour_distances_mm": (90.0, 80.0, 70.0)}
+
+    def planned(share, regions=parts):
+        dataset = new_dataset(regions=regions)
+        cases = [new_case(i, dataset, context_regions=8 * (i < 20 * share), **changes) for i in range(20)]
+        return cohort_of(cases, dataset)
+
+    plan, why = graph_rules.graph(planned(0.8), NETWORK, UNIT)
+    assert (plan.enabled, plan.context, plan.edge_sigma_mm) == (True, tuple(range(1, 9)), 80.0)
+    assert "80% of the cases have a context region" in why
+    assert graph_rules.node_count(plan) == 8
+    assert not localiser(planned(1.0), CPU, UNIT)[0].enabled
+    assert not graph_of(planned(0.75)).enabled
+    lesion = Region("tumour", 9, "lesion")
+    assert not graph_of(planned(1.0, (*parts, lesion))).enabled
+
+
 def test_an_organ_without_lesions_makes_a_graph():
     dataset = new_dataset(regions=(ORGAN,))
     cases = [new_case(i, dataset, lesions=(), organ_volume_mm3=1.5e6) for i in range(60)]
