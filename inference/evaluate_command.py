@@ -9,10 +9,11 @@ from reactkd_auto.commandline import add_run_options, new_parser, run
 
 DESCRIPTION = """\
 Compare predictions with labels: AUC with 95 % intervals, balanced accuracy, F1, kappa,
-calibration, ROC curves, confusion matrix; as evaluation.html, metrics.json and metrics.csv.
+calibration, ROC and decision curves, confusion matrix, subgroups; as evaluation.html, metrics.json and metrics.csv.
 
 predictions.csv  case, status (classified | not classified), predicted_class, p_<class> for each class
-labels.csv       case, label (class name; empty: ungraded, in no score), patient (left out: the case)
+labels.csv       case, label (class name; empty: ungraded, in no score), patient (left out: the case);
+                 any other column (sex, age, site, ...) defines subgroups
 
 example: reactkd_evaluate -p out/predictions.csv -l labelsTs.csv -o out/evaluation"""
 
@@ -28,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         help="dataset.json that says the classes and whether they are ordered; else the p_ columns name them",
     )
+    parser.add_argument("--against", type=Path, help="predictions of another model of the same cases, to compare with")
     add_run_options(parser, device=False)
     return parser
 
@@ -45,6 +47,7 @@ def _program(arguments: argparse.Namespace) -> int:
         arguments.labels,
         arguments.output,
         dataset_json=arguments.dataset_json,
+        against=arguments.against,
         seed=arguments.seed,
     )
     return 0

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: ROC curves, confusion matrix, calibration. Drawn without a screen."""
+"""Pictures of an evaluation: ROC and decision curves, confusion matrix, calibration. Drawn without a screen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .sample import Sample
 def draw_figures(evaluation: Evaluation, sample: Sample) -> dict[str, dict[str, bytes]]:
     """All pictures that the cases allow, as ``{name: {"svg": …, "png": …}}``; same input, same bytes.
 
-    Names: ``roc``, ``confusion_matrix``, ``calibration``. None where no case was classified.
+    Names: ``roc``, ``confusion_matrix``, ``calibration``, ``decisions``. None where no case was classified.
     """
     if sample.n_cases == 0:
         return {}
@@ -32,6 +32,8 @@ def draw_figures(evaluation: Evaluation, sample: Sample) -> dict[str, dict[str, 
         "confusion_matrix": draw_confusion,
         "calibration": draw_calibration,
     }
+    if evaluation.decisions:
+        painters["decisions"] = draw_decisions
     with mpl.rc_context(STYLE):
         return {name: _render(paint(evaluation, sample)) for name, paint in painters.items()}
 
@@ -116,6 +118,25 @@ def _draw_reliability(axes: Any, sample: Sample, k: int, *, shift: float, at_mos
     axes.plot(
         x, y, "o-", color=class_colour(k), linewidth=1.6, markersize=5, label=_short(sample.classes[k]), clip_on=False
     )
+
+
+def draw_decisions(evaluation: Evaluation, sample: Sample) -> Figure:
+    """Net benefit of acting on the model, always and never, one panel a question, with pointwise 95 % bands."""
+    curves = evaluation.decisions
+    figure = Figure(figsize=(4.8, 1.0 + 3.2 * len(curves)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, curve in zip(figure.subplots(len(curves), 1, squeeze=False)[:, 0], curves, strict=True):
+        axes.plot(curve.thresholds, curve.treat_all, color="#999999", linewidth=1.2, label="always act")
+        axes.axhline(0, color="#333333", linewidth=1.2, label="never act")
+        axes.fill_between(curve.thresholds, curve.low, curve.high, color=class_colour(1), alpha=0.15, linewidth=0)
+        axes.plot(curve.thresholds, curve.net_benefit, color=class_colour(1), linewidth=2, label="act on the model")
+        prevalence = curve.n_positive / sample.n_cases
+        axes.set(xlim=(0, 1), ylim=(-0.35 * prevalence, 1.1 * max(prevalence, *curve.high)))
+        axes.set(ylabel="net benefit per case", title=f"{_short(curve.question)}: yes or no?")
+        axes.grid(color="#EEEEEE")
+    axes.set_xlabel("threshold probability at which one would act")
+    _legend_below(axes, title=f"{_count(evaluation)}, 95 % band", lift=-0.16)
+    return figure
 
 
 def _calibration_title(evaluation: Evaluation) -> str:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from .auc import auc_with_interval
 from .bootstrap import REPLICATES, PatientBootstrap, macro_auc_with_interval, percentile_estimate
 from .calibration import brier_per_case, calibration_slope, expected_calibration_error
+from .decisions import DecisionCurve, decision_curves
 from .estimate import Estimate, undefined, wilson
+from .paired import PairedDifference, paired_auc_difference
 from .sample import Sample, is_classified, is_graded, sample_of
 from .scores import accuracy, balanced_accuracy, confusion_matrices, f1_macro, quadratic_kappa
+from .subgroups import SubgroupResult, subgroup_results
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NOBODY = "no graded case was classified"
 
 
@@ -73,6 +76,9 @@ class Evaluation:
         n_without_prediction: Graded cases that the predictions do not name, in no score.
         confusion: Cases by [true, predicted] class.
         per_class, per_fold: Each class against the rest; each fold, where the table has a column ``fold``.
+        decisions: Decision curves.
+        subgroups: Groups that further columns of the label table define.
+        comparison: With other predictions of the same cases, where they are given (``a`` is this one).
     """
 
     classes: tuple[str, ...]
@@ -94,12 +100,22 @@ class Evaluation:
     per_class: tuple[ClassResult, ...]
     per_fold: tuple[FoldResult, ...]
     confusion: tuple[tuple[int, ...], ...]
+    decisions: tuple[DecisionCurve, ...]
+    subgroups: tuple[SubgroupResult, ...]
+    comparison: PairedDifference | None
     not_classified: tuple[UnansweredCase, ...]
     schema_version: int = SCHEMA_VERSION
 
 
 def evaluate_predictions(
-    table: Any, classes: Sequence[str], *, ordered: bool, seed: int, n_without_prediction: int = 0
+    table: Any,
+    classes: Sequence[str],
+    *,
+    ordered: bool,
+    seed: int,
+    n_without_prediction: int = 0,
+    covariates: Any = None,
+    against: Any = None,
 ) -> Evaluation:
     """Judge a table of predictions.
 
@@ -111,6 +127,8 @@ def evaluate_predictions(
         ordered: Whether the classes are grades, so that quadratic-weighted kappa has a meaning.
         seed: Seed of the bootstrap.
         n_without_prediction: Graded cases known to be missing from the table, to be reported.
+        covariates: pandas table of texts, row by row as ``table``, whose columns define subgroups.
+        against: Another table of the same form, to be compared with on the cases that both classified.
 
     Raises:
         UserError: A column is missing or a class name unknown.
@@ -132,6 +150,9 @@ def evaluate_predictions(
         per_class=tuple(_class_result(sample, k, unanswered, confusion) for k in range(len(classes))),
         per_fold=_per_fold(table, classes, seed=seed),
         confusion=tuple(tuple(int(v) for v in row) for row in confusion),
+        decisions=decision_curves(sample, ordered=ordered, seed=seed) if sample.n_cases else (),
+        subgroups=() if covariates is None else subgroup_results(table, covariates, classes, seed=seed),
+        comparison=None if against is None else paired_auc_difference(table, against, classes, seed=seed),
         not_classified=unanswered,
     )
 

@@ -75,6 +75,40 @@ Labels from {{ labels }}.</p>
 {% endfor %}
 </table></div>
 {% endif %}
+{% if e.decisions %}
+<h2>Decisions</h2>
+<div class="scroll"><table>
+<tr><th>Decision</th><th>Cases where yes is right</th><th>Thresholds at which acting on the model is better than
+always and than never</th></tr>
+{% for d in e.decisions %}<tr><td>{{ d.question }}</td><td class="n">{{ d.n_positive }}</td>
+<td class="n">{{ d.useful_range or "none, by the 95 % interval" }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
+{% if e.subgroups %}
+<h2>Subgroups</h2>
+<p class="soft small">Columns of the label table; numbers are halved at their median. Of many groups, some differ by
+chance: compare intervals.</p>
+<div class="scroll"><table>
+<tr><th>Column</th><th>Group</th><th>Cases</th><th>Patients</th><th>Macro AUC</th><th>Note</th></tr>
+{% for s in e.subgroups %}<tr><td>{{ s.column }}</td><td>{{ s.group }}</td><td class="n">{{ s.n_cases }}</td>
+<td class="n">{{ s.n_patients }}</td><td class="n">{{ s.macro_auc }}</td>
+<td class="small">{{ s.macro_auc.reason }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
+{% if e.comparison is not none %}
+<h2>Compared with {{ compared }}</h2>
+<div class="scroll"><table>
+<tr><th>Cases of both</th><th>Patients</th><th>Cases of one only</th><th>Macro AUC here</th><th>There</th>
+<th>Difference</th><th>p</th><th>Note</th></tr>
+<tr><td class="n">{{ e.comparison.n_cases }}</td><td class="n">{{ e.comparison.n_patients }}</td>
+<td class="n">{{ e.comparison.n_left_out }}</td><td class="n">{{ number(e.comparison.auc_a) }}</td>
+<td class="n">{{ number(e.comparison.auc_b) }}</td><td class="n">{{ e.comparison.difference }}</td>
+<td class="n">{{ p_value(e.comparison.p_value) }}</td>
+<td class="small">{{ e.comparison.difference.reason or e.comparison.difference.method }}</td></tr>
+</table></div>
+{% endif %}
 {% if e.not_classified %}
 <h2>Not classified</h2>
 <p class="soft small">These graded cases got no answer. They are in no score above.</p>
@@ -94,6 +128,8 @@ predicted classes: bootstrap of {{ replicates }} draws of patients, stratified b
 Wilson's interval, cases as if independent.</dd>
 <dt>Calibration slope</dt><dd>1: probabilities as extreme as they should be; below 1: overconfident; above 1: too
 cautious.</dd>
+<dt>Net benefit</dt><dd>Right actions less needless ones, per case; a needless one weighs t / (1 − t) at threshold t
+(Vickers and Elkin, 2006). Acting on the model is worth while where its curve is above both others.</dd>
 <dt>Brier score, expected calibration error</dt><dd>0 is best. Two classes: always answering ½ has a Brier score of
 0.25.</dd>
 </dl>

@@ -30,7 +30,12 @@ SCORES = {
     "expected_calibration_error": "Expected calibration error",
 }
 HEADLINE = ("macro_auc", "balanced_accuracy", "brier")
-PICTURE_TITLES = {"roc": "ROC curves", "confusion_matrix": "Confusion matrix", "calibration": "Calibration"}
+PICTURE_TITLES = {
+    "roc": "ROC curves",
+    "confusion_matrix": "Confusion matrix",
+    "calibration": "Calibration",
+    "decisions": "Decision curves",
+}
 FEW_PATIENTS = 100
 
 
@@ -41,6 +46,7 @@ def write_report(
     *,
     title: str,
     labels: str,
+    compared: str = "",
 ) -> None:
     """Write every file of an evaluation into a folder, each atomically, the page last.
 
@@ -50,6 +56,7 @@ def write_report(
         figures: As `figures.draw_figures` gives them.
         title: What was evaluated, for the page.
         labels: Where the labels came from, for the page.
+        compared: What it was compared with, for the page.
     """
     for name, formats in figures.items():
         for ending, content in formats.items():
@@ -61,7 +68,9 @@ def write_report(
     write_json(output / "metrics.json", evaluation)
     write_text(output / "metrics.csv", metrics_csv(evaluation))
     pictures = {PICTURE_TITLES[name]: formats["svg"] for name, formats in figures.items()}
-    write_text(output / "evaluation.html", render_page(evaluation, pictures, title=title, labels=labels))
+    write_text(
+        output / "evaluation.html", render_page(evaluation, pictures, title=title, labels=labels, compared=compared)
+    )
 
 
 def metrics_csv(evaluation: Evaluation) -> str:
@@ -85,9 +94,19 @@ def _numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estim
     for f in evaluation.per_fold:
         yield "macro_auc", "", f.fold, f.n_cases, f.macro_auc
         yield "balanced_accuracy", "", f.fold, f.n_cases, f.balanced_accuracy
+    for d in evaluation.decisions:
+        for threshold, value, low, high in zip(d.thresholds, d.net_benefit, d.low, d.high, strict=True):
+            estimate = Estimate(value, low, high, "patient bootstrap, pointwise")
+            yield f"net_benefit at {threshold:.2f}", d.question, "", evaluation.n_cases, estimate
+    for s in evaluation.subgroups:
+        yield f"macro_auc where {s.column} {s.group}", "", "", s.n_cases, s.macro_auc
+    if evaluation.comparison is not None:
+        yield "macro_auc difference", "", "", evaluation.comparison.n_cases, evaluation.comparison.difference
 
 
-def render_page(evaluation: Evaluation, pictures: Mapping[str, bytes], *, title: str, labels: str) -> str:
+def render_page(
+    evaluation: Evaluation, pictures: Mapping[str, bytes], *, title: str, labels: str, compared: str = ""
+) -> str:
     """The self-contained page; ``pictures`` are SVG files by the words that describe them."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     shown = [(label, getattr(evaluation, name)) for name, label in SCORES.items()]
@@ -95,11 +114,14 @@ def render_page(evaluation: Evaluation, pictures: Mapping[str, bytes], *, title:
         e=evaluation,
         title=title,
         labels=labels,
+        compared=compared,
         notices=_notices(evaluation),
         headline=[(SCORES[name], getattr(evaluation, name)) for name in HEADLINE],
         scores=shown,
         pictures={name: Markup(_inline(svg)) for name, svg in pictures.items()},
         value=_value,
+        number=_number,
+        p_value=_p_value,
         limits=_limits,
         replicates=REPLICATES,
     )
@@ -132,7 +154,15 @@ def _inline(svg: bytes) -> str:
 
 
 def _value(x: Any) -> str:
-    return "–" if x.value is None else f"{x.value:.2f}"
+    return _number(x.value)
+
+
+def _number(x: float | None) -> str:
+    return "–" if x is None else f"{x:.2f}"
+
+
+def _p_value(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _limits(x: Any) -> str:

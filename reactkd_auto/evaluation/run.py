@@ -17,17 +17,24 @@ _logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    predictions: Path, labels: Path, output: Path, *, dataset_json: Path | None = None, seed: int = 0
+    predictions: Path,
+    labels: Path,
+    output: Path,
+    *,
+    dataset_json: Path | None = None,
+    against: Path | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Compare predictions with labels and write numbers, pictures and a page.
 
     Args:
         predictions: ``predictions.csv``: ``case``, ``status``, ``predicted_class``, ``p_<class>``; see `tables`.
-        labels: ``labels.csv``: ``case``, ``label``, optional ``patient``.
+        labels: ``labels.csv``: ``case``, ``label``, optional ``patient``; other columns define subgroups.
         output: Folder for ``metrics.json``, ``metrics.csv``, ``evaluation.html`` and ``roc``,
-            ``confusion_matrix``, ``calibration`` as SVG and PNG.
+            ``confusion_matrix``, ``calibration``, ``decisions`` as SVG and PNG.
         dataset_json: Says the classes and whether they are ordered; without it the ``p_`` columns name the
             classes and they count as unordered.
+        against: Another ``predictions.csv`` of the same cases, to be compared with.
         seed: Seed of the bootstrap.
 
     Raises:
@@ -35,12 +42,20 @@ def evaluate(
     """
     predictions, labels, output = Path(predictions), Path(labels), Path(output)
     joined = read_joined(predictions, labels, dataset_json=dataset_json)
+    other = None if against is None else read_joined(Path(against), labels, dataset_json=dataset_json)
+    if other is not None and other.classes != joined.classes:
+        raise UserError(
+            f"{against}: probabilities of {', '.join(other.classes)}, expected {', '.join(joined.classes)} "
+            f"as in {predictions}."
+        )
     evaluation = evaluate_predictions(
         joined.table,
         joined.classes,
         ordered=joined.classes_ordered,
         seed=seed,
         n_without_prediction=joined.n_without_prediction,
+        covariates=joined.covariates,
+        against=None if other is None else other.table,
     )
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -49,7 +64,8 @@ def evaluate(
             f"{output}: not a folder that can be made ({error.strerror}), expected one to write in."
         ) from None
     figures = draw_figures(evaluation, sample_of(joined.table, joined.classes))
-    write_report(output, evaluation, figures, title=predictions.name, labels=labels.name)
+    compared = "" if against is None else Path(against).name
+    write_report(output, evaluation, figures, title=predictions.name, labels=labels.name, compared=compared)
     _logger.info(
         "%d cases of %d patients: macro AUC %s, balanced accuracy %s; %d not classified. See %s",
         evaluation.n_cases,

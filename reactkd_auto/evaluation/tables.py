@@ -35,12 +35,14 @@ class JoinedTable:
         classes: Class names.
         classes_ordered: Whether they are grades, lowest first.
         n_without_prediction: Graded cases of the label table that the predictions do not name.
+        covariates: Further columns of the label table as texts, row by row as ``table``.
     """
 
     table: Any
     classes: tuple[str, ...]
     classes_ordered: bool
     n_without_prediction: int
+    covariates: Any
 
 
 def read_joined(predictions: Path, labels: Path, *, dataset_json: Path | None = None) -> JoinedTable:
@@ -49,7 +51,7 @@ def read_joined(predictions: Path, labels: Path, *, dataset_json: Path | None = 
     Args:
         predictions: CSV with ``case``, ``status`` (``classified``, ``not classified`` or ``failed``),
             ``predicted_class`` and a column ``p_<class>`` for each class; other columns are kept and not looked at.
-        labels: CSV with ``case``, ``label`` (class name, or empty: ungraded) and optionally ``patient``.
+        labels: CSV with ``case``, ``label`` (class name, or empty: ungraded), optionally ``patient`` and others.
         dataset_json: Says the classes and whether they are ordered; else the ``p_`` columns name them.
 
     Raises:
@@ -78,7 +80,8 @@ def read_joined(predictions: Path, labels: Path, *, dataset_json: Path | None = 
         )
     if left := len(with_label - predicted):
         _logger.warning("%s: %d graded cases of %s have no prediction.", predictions, left, labels)
-    return JoinedTable(rows, classes, bool(dataset and dataset.classes_ordered), len(with_label - predicted))
+    ordered = bool(dataset and dataset.classes_ordered)
+    return JoinedTable(rows, classes, ordered, len(with_label - predicted), _covariates(labels, rows["case"]))
 
 
 def read_predictions(path: Path, *, classes: Sequence[str] | None = None) -> tuple[Any, tuple[str, ...]]:
@@ -109,6 +112,12 @@ def read_predictions(path: Path, *, classes: Sequence[str] | None = None) -> tup
     _check_cases(path, rows)
     _check_answers(path, rows, names)
     return rows, names
+
+
+def _covariates(labels: Path, cases: Any) -> Any:
+    """Columns of the label table beyond case, patient and label, in the order of ``cases``; unknown ones empty."""
+    columns = _read_csv(labels).set_index("case").drop(columns=["patient", "label"], errors="ignore")
+    return columns.reindex(cases, fill_value="").reset_index(drop=True)
 
 
 def _read_csv(path: Path) -> Any:

@@ -64,7 +64,7 @@ def test_every_file_is_written_and_says_the_same(files):
     e = evaluate(*files)
     out = files[2]
     names = {"metrics.json", "metrics.csv", "evaluation.html"}
-    names |= {f"{n}.{x}" for n in ("roc", "confusion_matrix", "calibration") for x in ("svg", "png")}
+    names |= {f"{n}.{x}" for n in ("roc", "confusion_matrix", "calibration", "decisions") for x in ("svg", "png")}
     assert {p.name for p in out.iterdir()} == names
     assert (e.n_cases, e.n_not_classified, e.n_ungraded, e.n_without_prediction) == (5, 1, 1, 1)
     assert e.macro_auc.value == pytest.approx(5 / 6)
@@ -83,7 +83,7 @@ def test_page_is_well_formed_asks_no_network_and_names_the_unanswered_case(files
     assert page.open == []
     assert all(link.startswith("#") for link in page.links)
     assert "url(http" not in text
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 4
     assert "no lesion region was found" in text
     assert str(files[0].parent) not in text
 
@@ -199,3 +199,29 @@ def test_binary_files_folders_and_an_output_that_is_a_file_are_users_mistakes(fi
     predictions.write_bytes(b"\xff\xfe\x00\x01" * 20)
     with pytest.raises(UserError, match="not readable"):
         evaluate(predictions, labels, out)
+
+
+def test_further_columns_are_subgroups_and_other_predictions_are_compared_case_by_case(files, tmp_path):
+    predictions, labels, out = files
+    sexes = dict(zip("ABCDEFGH", "fmfmmfff", strict=True))
+    rows = labels.read_text(encoding="utf-8").splitlines()
+    labels.write_text("\n".join([rows[0] + ",sex", *(r + "," + sexes[r.split(",")[1]] for r in rows[1:])]))
+    worse = tmp_path / "worse.csv"
+    worse.write_text(PREDICTIONS.replace("0.3,0.7", "0.9,0.1"), encoding="utf-8")
+    e = evaluate(predictions, labels, out, against=worse)
+    assert [(g.group, g.n_cases) for g in e.subgroups] == [("f", 2), ("m", 3)]
+    assert e.comparison.n_cases == 5
+    assert e.comparison.difference.value == pytest.approx(e.macro_auc.value - e.comparison.auc_b)
+    assert e.comparison.difference.value > 0
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
+    assert "Compared with worse.csv" in page
+    assert "Subgroups" in page
+    rows = [r["metric"] for r in csv.DictReader((out / "metrics.csv").open(encoding="utf-8"))]
+    assert {"macro_auc difference", "macro_auc where sex f", "net_benefit at 0.50"} <= set(rows)
+
+
+def test_other_predictions_must_be_of_the_same_classes(files, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text("case,status,predicted_class,p_malignant,p_benign\n001,classified,benign,0.1,0.9\n")
+    with pytest.raises(UserError, match=r"other\.csv: probabilities of malignant, benign, expected benign, malignant"):
+        evaluate(*files, against=other)
