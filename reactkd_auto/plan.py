@@ -130,6 +130,46 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
+class StepCost:
+    """What one training step takes, counted on the networks' shapes. Bytes, except ``flops``.
+
+    Attributes:
+        peak: Most bytes of tensors at once, the sum of what follows.
+        weights: Parameters and buffers; those of the teachers that a student learns from too.
+        averages: The weights' exponential moving averages.
+        gradients, optimiser: Of the trained weights; AdamW keeps two values for each.
+        batch: Images, regions and doses of the samples that are held at once.
+        activations: What the forward pass keeps for the backward pass.
+        working: What else is alive at the peak: gradients of activations, temporary tensors.
+        flops: Of the whole batch, forward and backward: convolutions and matrix products, a multiply-add as two.
+    """
+
+    peak: int
+    weights: int
+    averages: int
+    gradients: int
+    optimiser: int
+    batch: int
+    activations: int
+    working: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """Cost of a step of each network's training; the localiser's is None where there is none."""
+
+    teachers: StepCost
+    student: StepCost
+    localiser: StepCost | None
+
+    @property
+    def peak(self) -> int:
+        """Most bytes that any of them takes."""
+        return max(cost.peak for cost in (self.teachers, self.student, self.localiser) if cost is not None)
+
+
+@dataclass(frozen=True)
 class ZoomedCase:
     """A case larger than the patch, resampled coarser by ``factor`` so that it fits."""
 
@@ -139,7 +179,14 @@ class ZoomedCase:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every planned value. Triples are (z, y, x)."""
+    """Every planned value. Triples are (z, y, x).
+
+    Attributes:
+        accumulation_steps: Parts that a batch is split into; gradients are summed, so that fewer samples are held at
+            once.
+        checkpointing: Whether networks keep fewer activations and compute them twice.
+        cost: What training by this plan takes: a prediction, not a decision. None: nobody asked for it.
+    """
 
     dataset: str
     name: str
@@ -163,6 +210,9 @@ class Plan:
     gpu_memory_gb: float
     splits_hash: str
     fingerprint_hash: str
+    accumulation_steps: int = 1
+    checkpointing: bool = False
+    cost: TrainingCost | None = None
     reasons: Mapping[str, str] = dataclasses.field(default_factory=dict)
     chosen_by_user: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
@@ -170,15 +220,23 @@ class Plan:
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
             raise ValueError(f"schema_version {self.schema_version}, this release reads {SCHEMA_VERSION}")
+        if not 1 <= self.accumulation_steps <= self.batch_size:
+            raise ValueError(f"accumulation_steps {self.accumulation_steps}, expected 1 to batch_size")
 
     @property
     def hash(self) -> str:
-        """Identity of the plan's values (reasons left out)."""
-        return content_hash({k: v for k, v in to_plain(self).items() if k != "reasons"})
+        """Identity of the plan's decisions (reasons and predictions left out)."""
+        return content_hash({k: v for k, v in to_plain(self).items() if k not in _NO_DECISIONS})
+
+    @property
+    def held_at_once(self) -> int:
+        """Samples of the largest part of a batch."""
+        return -(-self.batch_size // self.accumulation_steps)
 
 
 _BARE = ("dataset", "name", "schema_version", "splits_hash", "fingerprint_hash")
 _BESIDE = ("reasons", "chosen_by_user")
+_NO_DECISIONS = ("reasons", "cost")
 
 
 def write_plan(path: Path, plan: Plan) -> None:

@@ -25,6 +25,7 @@ from .localiser import Localiser, localiser_classes
 from .pooling import map_stages
 from .readout import RegionReadout
 from .student import PresenceInput, Student
+from .recompute import recompute_activations
 from .teachers import Teachers
 
 LESION_KINDS = ("lesion", "other_lesions")
@@ -52,7 +53,7 @@ def build_teachers(
             privileged={c: _branch(plan, plan.network.teacher, in_channels=2, encoder=encoder) for c in privileged},
             tokens={c: MissingToken(stages=len(stages), width=width) for c in privileged},
         )
-    return _in_layout(teachers, channels_last)
+    return _finished(teachers, plan, channels_last)
 
 
 def build_student(
@@ -80,14 +81,14 @@ def build_student(
             readout=_readout(plan, dataset),
             presence=presence,
         )
-    return _in_layout(student, channels_last)
+    return _finished(student, plan, channels_last)
 
 
 def build_localiser(plan: Plan, dataset: Dataset, *, seed: int | None = None, channels_last: bool = False) -> Localiser:
     """The coarse segmentation network; logits in the order of `localiser_classes`."""
     with _seeded(plan.seed if seed is None else seed):
         localiser = Localiser(len(localiser_classes(dataset)))
-    return _in_layout(localiser, channels_last)
+    return _finished(localiser, plan, channels_last)
 
 
 def student_channels(dataset: Dataset, channels: tuple[str, ...]) -> tuple[int, ...]:
@@ -139,7 +140,9 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _in_layout(network: Network, channels_last: bool) -> Network:
+def _finished(network: Network, plan: Plan, channels_last: bool) -> Network:
+    if plan.checkpointing:
+        recompute_activations(network)
     if channels_last:
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return network

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from .pooling import masked_average
+from .recompute import Thrifty, run
 
 
-class CBAM3D(nn.Module):
+class CBAM3D(Thrifty):
     """Channel, then spatial attention (Woo et al. 2018, arXiv 1807.06521, eq. 1–3) on [B, E, z, y, x].
 
     Channel: Mc = σ(MLP(avg x) + MLP(max x)); spatial: Ms = σ(conv7([mean_E x', max_E x'])), x' = Mc ⊗ x;
@@ -36,6 +37,9 @@ class CBAM3D(nn.Module):
         Returns:
             The attended map [B, E, z, y, x] and the spatial attention [B, 1, z, y, x] in 0…1.
         """
+        return run(self._attend, x, weight, recompute=self.recompute)
+
+    def _attend(self, x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         channel = self.channel(_average(x, weight)) + self.channel(_maximum(x, weight))
         x = x * torch.sigmoid(channel)[:, :, None, None, None]
         summary = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)

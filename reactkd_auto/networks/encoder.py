@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from reactkd_auto.plan import EncoderPlan, Triple
 
+from .recompute import Thrifty, run
+
 NORM_GROUPS = 8
 
 
@@ -33,7 +35,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels)
 
 
-class SegResEncoder(nn.Module):
+class SegResEncoder(Thrifty):
     """Strided stem + MONAI's `SegResEncoder` (Myronenko 2018, arXiv 1810.11654), strides per axis and stage.
 
     A strided stem keeps the first, costliest stage off the full grid; with stride 1 the encoder's own first
@@ -66,7 +68,11 @@ class SegResEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """[B, C, z, y, x] → stage features, finest first."""
-        features: list[Tensor] = self.stages(self.stem(image))
+        x = self.stages.conv_init(self.stem(image))
+        features: list[Tensor] = []
+        for level in self.stages.layers:
+            features.append(run(level["blocks"], x, recompute=self.recompute))
+            x = level["downsample"](features[-1])
         return features
 
 

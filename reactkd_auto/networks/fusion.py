@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from .encoder import Encoder, group_norm
+from .recompute import Thrifty, run
 
 
-class Branch(nn.Module):
+class Branch(Thrifty):
     """An encoder with a projection to the embedding width at each map stage.
 
     The encoder ends each stage before its activation, so a projection is norm, ReLU, 1×1×1 convolution.
@@ -32,7 +33,10 @@ class Branch(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """[B, C, z, y, x] → maps [B, E, z, y, x] of the map stages, finest first."""
         features = self.encoder(image)
-        return [p(features[stage]) for stage, p in zip(self.stages, self.projections, strict=True)]
+        return [
+            run(project, features[stage], recompute=self.recompute)
+            for stage, project in zip(self.stages, self.projections, strict=True)
+        ]
 
 
 def _projection(channels: int, width: int) -> nn.Sequential:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -14,6 +13,8 @@ from reactkd_auto.plan import GraphPlan, NetworkPlan, Plan
 from reactkd_auto.regions.slots import node_slots
 
 from .outputs import GraphInputs
+from .precision import full_precision
+from .recompute import run
 
 
 def map_stages(network: NetworkPlan) -> tuple[int, ...]:
@@ -88,18 +89,13 @@ def masked_average(features: Tensor, masks: Tensor) -> Tensor:
     Returns:
         [B, N, E], 0 where a mask is empty.
     """
-    with _full_precision(features):
+    with full_precision(features):
         rows = features.float().permute(0, 2, 3, 4, 1).flatten(1, 3)  # no copy where memory is channels-last
         weights = masks.float().flatten(2)
         return torch.bmm(weights, rows) / weights.sum(dim=2, keepdim=True).clamp_min(1e-6)
 
 
-def _full_precision(features: Tensor) -> AbstractContextManager[object]:
-    """Autocast off; tensors without values (counting operations) know no autocast."""
-    return nullcontext() if features.is_meta else torch.autocast(features.device.type, enabled=False)
-
-
-def pool_nodes(maps: Sequence[Tensor], graph: GraphInputs) -> Tensor:
+def pool_nodes(maps: Sequence[Tensor], graph: GraphInputs, *, recompute: bool = False) -> Tensor:
     """Node features [B, N, E × pooled stages]: masked averages of each pooled stage's map, side by side."""
-    pooled = [masked_average(m, masks) for m, masks in zip(maps, graph.masks, strict=True)]
+    pooled = [run(masked_average, m, masks, recompute=recompute) for m, masks in zip(maps, graph.masks, strict=True)]
     return torch.cat(pooled, dim=2) * graph.node_valid[:, :, None]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .outputs import GraphInputs, Outputs
 from .pooling import masked_average, pool_nodes
+from .recompute import Thrifty
 from .standardise import RunningStandardisation
 
 GEOMETRY_FEATURES = 6
@@ -18,7 +19,7 @@ LARGEST_DEVIATION = 5.0
 """Standard deviations from the cohort's mean beyond which a feature says no more: far outside, linear layers lie."""
 
 
-class RegionReadout(nn.Module):
+class RegionReadout(Thrifty):
     """Node logits, attention over lesion nodes, and GAP logits (METHOD.md section 2; our own construction).
 
     A node is judged by its features h_k, the edge-weighted mean of its neighbours' h, and its geometry. Geometry
@@ -60,7 +61,9 @@ class RegionReadout(nn.Module):
             attention: Their spatial attention, handed on.
             graph: Regions on the maps' grids.
         """
-        features = pool_nodes([m for m, use in zip(maps, self.pooled, strict=True) if use], graph)
+        features = pool_nodes(
+            [m for m, use in zip(maps, self.pooled, strict=True) if use], graph, recompute=self.recompute
+        )
         average = masked_average(maps[-1], graph.weights[-1])[:, 0]
         everyone = torch.ones_like(average[:, 0], dtype=torch.bool)
         gap_logits = self.gap(self._standardised(self.average, average, everyone)).float()
