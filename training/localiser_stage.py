@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reactkd_auto.cases import CaseProperties, read_coarse
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.networks import Localiser, build_localiser
+from reactkd_auto.networks import LOCALISER_BATCH_SIZE, Localiser, build_localiser
 from reactkd_auto.plan import Plan, Triple
 from reactkd_auto.preprocessing.normalise import normalise
 from reactkd_auto.training.loader import Arrays, Feed
@@ -22,7 +22,6 @@ from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
 
 WEIGHTS = "localiser.safetensors"
-BATCH_SIZE = 2
 LEARNING_RATE = 4e-3
 MOST_ITERATIONS = 600
 ITERATIONS_FACTOR = 3
@@ -113,7 +112,7 @@ def localiser_feed(folder: Path, cases: Sequence[CaseProperties], plan: Plan, da
             labels.append(cut(label, window))
         return {"image": torch.from_numpy(np.stack(images)[:, None]), "labels": torch.from_numpy(np.stack(labels))}
 
-    return Feed(tuple(cases), min(BATCH_SIZE, len(cases)), False, load)
+    return Feed(tuple(cases), min(LOCALISER_BATCH_SIZE, len(cases)), False, load)
 
 
 def read_pair(

@@ -18,7 +18,7 @@ from reactkd_auto.training.classification import LabelLoss, label_loss
 from reactkd_auto.training.loader import Arrays
 from reactkd_auto.training.losses import dose_consistency
 from reactkd_auto.training.modality_dropout import hide_channels, hiding_probability
-from reactkd_auto.training.preset import Preset
+from reactkd_auto.training.preset import TeacherRecipe
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.seeding import Moment
 from reactkd_auto.training.views import any_privileged, held_out_batches, plain_views, regions_of, training_views
@@ -93,15 +93,7 @@ class TeacherTask:
 
     @torch.no_grad()
     def _at_higher_dose(self, views: Views, graph: GraphInputs) -> Outputs:
-        return dose_branch(self.module, views.doses[:, 1:2], graph)
-
-
-def dose_branch(teachers: Teachers, base_dose: Tensor, graph: GraphInputs) -> Outputs:
-    """The dose teacher alone, without the cost of the other branches."""
-    maps = teachers.dose(base_dose)
-    attended = [teachers.cbam(m, weight) for m, weight in zip(maps, graph.weights, strict=True)]
-    outputs: Outputs = teachers.readouts["dose"]([a[0] for a in attended], tuple(a[1] for a in attended), graph)
-    return outputs
+        return self.module.dose_alone(views.doses[:, 1:2], graph)
 
 
 def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]) -> TeacherTask:

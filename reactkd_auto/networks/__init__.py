@@ -2,7 +2,7 @@
 
 from .builders import build_localiser, build_student, build_teachers, student_channels
 from .describe import describe
-from .localiser import Localiser, localiser_classes
+from .localiser import LOCALISER_BATCH_SIZE, Localiser, localiser_classes
 from .outputs import GraphInputs, Outputs, TeacherOutputs
 from .pooling import graph_inputs
 from .student import Student
@@ -10,6 +10,7 @@ from .teachers import Teachers
 from .weights import load_state, load_weights, save_state, save_weights
 
 __all__ = [
+    "LOCALISER_BATCH_SIZE",
     "GraphInputs",
     "Localiser",
     "Outputs",

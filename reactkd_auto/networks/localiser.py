@@ -11,6 +11,8 @@ FILTERS = 8
 BLOCKS_DOWN = (1, 1, 1, 1)
 BLOCKS_UP = (1, 1, 1)
 BACKGROUND = "background"
+LOCALISER_BATCH_SIZE = 2
+"""Images that it is trained on at once."""
 
 
 def localiser_classes(dataset: Dataset) -> tuple[str, ...]:

@@ -72,6 +72,10 @@ class Teachers(nn.Module):
         fused = self._read("fused", fuse([*structure_maps, dose_maps]), graph)
         return TeacherOutputs(fused=fused, structure=structure, dose=dose)
 
+    def dose_alone(self, base_dose: Tensor, graph: GraphInputs) -> Outputs:
+        """The dose teacher's answer to [B, 1, z, y, x], without the cost of the other branches."""
+        return self._read("dose", self.dose(base_dose), graph)
+
     def _read(self, name: str, maps: Sequence[Tensor], graph: GraphInputs) -> Outputs:
         attended = [self.cbam(m, weight) for m, weight in zip(maps, graph.weights, strict=True)]
         outputs: Outputs = self.readouts[name]([a[0] for a in attended], tuple(a[1] for a in attended), graph)
