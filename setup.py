@@ -23,6 +23,7 @@ COMMANDS = {
     "reactkd_convert_sts": "dataset_conversion.sts",
     "reactkd_convert_lidc": "dataset_conversion.lidc",
     "reactkd_convert_medmnist3d": "dataset_conversion.medmnist3d",
+    "reactkd_make_regions": "dataset_conversion.region_making.command",
     "reactkd_make_demo_dataset": "dataset_conversion.demo_command",
     "reactkd_demo": "commands.demo",
     "reactkd_benchmark": "commands.benchmark.command",
@@ -68,6 +69,7 @@ setup(
         "safetensors>=0.5",  # weights without pickle
     ],
     extras_require={
+        "ray": ["ray>=2.40"],  # --engine ray: cases on a cluster
         "dev": [
             "ruff>=0.9",
             "mypy>=1.14",
@@ -78,6 +80,7 @@ setup(
             "POT>=0.9.6,<0.9.7",
             "captum>=0.8",
             "build>=1.2",
+            "ray>=2.40",
         ],
     },
     entry_points={"console_scripts": [f"{name} = reactkd_auto.{module}:main" for name, module in COMMANDS.items()]},

@@ -13,7 +13,7 @@ from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, EXIT_USER_ERROR, ru
 from reactkd_auto.dataset import Dataset, LabelledCase
 from reactkd_auto.dataset_conversion.case_records import RECORDS, discard_case
 from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser
-from reactkd_auto.execution import CaseFailure, map_cases
+from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.imageio import list_cases
 from reactkd_auto.lock import locked
 from reactkd_auto.provenance import write_run
@@ -77,9 +77,8 @@ def write_cohort(
         (folder / "dataset.json").unlink(missing_ok=True)  # comes back last of all
         for stale in {*list_cases(folder, dataset), *failed} - {s.case for s in sources}:
             discard_case(folder, stale, dataset.file_ending)
-        for source, result in map_cases(
-            write, sources, workers=workers, what="converting", quiet=quiet, name=lambda s: s.case
-        ):
+        execution = Execution(workers=workers, quiet=quiet)
+        for source, result in map_cases(write, sources, execution=execution, what="converting", name=lambda s: s.case):
             if isinstance(result, CaseFailure):
                 failed[source.case] = result.sentence
             else:

@@ -12,6 +12,8 @@ from typing import Literal
 
 from reactkd_auto.dataset import check_safe_name, read_dataset, write_dataset
 from reactkd_auto.errors import UserError
+from reactkd_auto.execution import Execution
+from reactkd_auto.execution.options import EngineName
 from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
 from reactkd_auto.lock import locked
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
@@ -47,8 +49,7 @@ class Options:
     device: Literal["auto", "cuda", "cpu"] = "auto"
     seed: int = 0
     overrides: Overrides = field(default_factory=Overrides)
-    workers: int | None = None
-    quiet: bool = False
+    execution: Execution = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def plan_and_preprocess(
     batch_size: int | None = None,
     gpu_memory_gb: float | None = None,
     folds: int = FOLDS,
+    engine: EngineName = "local",
     workers: int | None = None,
     quiet: bool = False,
 ) -> Plan:
@@ -99,14 +101,15 @@ def plan_and_preprocess(
         batch_size: Instead of the rule's.
         gpu_memory_gb: Memory of the GPU to plan for, which need not be present.
         folds: Cross-validation folds; fewer if the rarest class has fewer patients.
-        workers: Local processes; None: as cores and free memory allow.
+        engine: ``local``: processes of this machine; ``ray``: a Ray cluster (`reactkd_auto.execution`).
+        workers: Cases at a time; None: as cores and free memory allow.
         quiet: No progress bars.
 
     Raises:
         UserError: Nothing can be planned: unknown dataset, bad label table, bad option, no usable case.
     """
     overrides = Overrides(spacing, patch_size, batch_size, gpu_memory_gb, None if folds == FOLDS else folds)
-    return run(Options(dataset, workspace, plan, device, seed, overrides, workers, quiet)).plan
+    return run(Options(dataset, workspace, plan, device, seed, overrides, Execution(engine, workers, quiet))).plan
 
 
 def run(options: Options) -> Outcome:
@@ -124,10 +127,8 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     dataset = read_dataset(rooms.raw)
     rows = read_rows(rooms.raw, dataset)
-    cases, failures = measure_cases(
-        rows, dataset, raw=rooms.raw, store=rooms.out / STORE, workers=options.workers, quiet=options.quiet
-    )
-    cases = pool_noise(cases, rooms.out / STORE, workers=options.workers, quiet=options.quiet)
+    cases, failures = measure_cases(rows, dataset, raw=rooms.raw, store=rooms.out / STORE, execution=options.execution)
+    cases = pool_noise(cases, rooms.out / STORE, execution=options.execution)
     fingerprint = Fingerprint(name, tuple(cases))
     cohort = _usable(summarise(fingerprint, dataset))
     folds, _ = wanted_folds(cohort, options.overrides)
@@ -136,7 +137,7 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     splits = assign(cases)
     frame = Frame(name, options.plan, options.seed, hardware)
     plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
-    failed = update_cases(cases, plan, dataset, rooms, workers=options.workers, quiet=options.quiet)
+    failed = update_cases(cases, plan, dataset, rooms, execution=options.execution)
     if failed:
         failures |= failed
         cases = [c for c in cases if c.case not in failed]

@@ -7,6 +7,7 @@ import shutil
 import sys
 
 from reactkd_auto import commandline
+from reactkd_auto.execution import ENGINES, Execution
 
 DESCRIPTION = """\
 Measure a raw dataset, plan every stage, assign folds and preprocess all cases.
@@ -33,7 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", "--plan", default="auto", help="name of the plan")
     commandline.add_run_options(parser)
     parser.add_argument("--folds", type=int, default=5, help="folds; fewer if the rarest class has fewer patients")
-    parser.add_argument("--workers", type=int, help="processes; else as cores and free memory allow")
+    parser.add_argument("--workers", type=int, help="cases at a time; else as cores and free memory allow")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local", help="processes of this machine, or a Ray cluster"
+    )
     choices = parser.add_argument_group("choices that replace a rule's (noted in the plan as yours)")
     choices.add_argument("--spacing", type=float, nargs=3, metavar=("Z", "Y", "X"), help="spacing in mm")
     choices.add_argument(
@@ -66,8 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             seed=arguments.seed,
             overrides=overrides,
-            workers=arguments.workers,
-            quiet=arguments.quiet,
+            execution=Execution(arguments.engine, arguments.workers, arguments.quiet),
         )
     )
     width = min(WIDEST, shutil.get_terminal_size((120, 24)).columns)

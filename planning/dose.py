@@ -14,7 +14,7 @@ from reactkd_auto.dose.evidence import NoiseEvidence, gather, read_evidence, wri
 from reactkd_auto.dose.parameters import DoseCalibration
 from reactkd_auto.dose.volumes import axial_stack
 from reactkd_auto.errors import UserError
-from reactkd_auto.execution import CaseFailure, map_cases
+from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.fingerprint import LOW_DOSES, CaseFingerprint, DoseMeasurement
 from reactkd_auto.imageio import RawCase
 from reactkd_auto.jsonio import content_hash, from_plain, to_plain, write_json
@@ -35,9 +35,7 @@ def evidence_path(store: Path, case: str) -> Path:
     return store / f"{case}_noise.npz"
 
 
-def pool_noise(
-    cases: Sequence[CaseFingerprint], store: Path, *, workers: int | None = None, quiet: bool = False
-) -> list[CaseFingerprint]:
+def pool_noise(cases: Sequence[CaseFingerprint], store: Path, *, execution: Execution) -> list[CaseFingerprint]:
     """Calibrate CTs that cannot stand on their own with their group; what is up to date is kept.
 
     A group whose pooling fails keeps what its CTs say by themselves.
@@ -49,7 +47,7 @@ def pool_noise(
     pooled: dict[str, CaseFingerprint] = {}
     work = partial(_pool, store=store)
     for group, result in map_cases(
-        work, outdated, workers=workers, what="pooling noise", quiet=quiet, name=lambda g: g.cases[0].case
+        work, outdated, execution=execution, what="pooling noise", name=lambda g: g.cases[0].case
     ):
         if isinstance(result, CaseFailure):
             logger.warning("Noise of %d CTs is not pooled: %s", len(group.cases), result.sentence)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reactkd_auto.dataset import Dataset, LabelledCase, read_labels
 from reactkd_auto.errors import UserError
-from reactkd_auto.execution import CaseFailure, map_cases
+from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import list_cases
 from reactkd_auto.planning.fingerprint import fingerprint_case
@@ -37,8 +37,7 @@ def measure_cases(
     *,
     raw: Path,
     store: Path,
-    workers: int | None = None,
-    quiet: bool = False,
+    execution: Execution,
 ) -> tuple[list[CaseFingerprint], dict[str, str]]:
     """Fingerprints of the usable cases, and for each other case a sentence that says why.
 
@@ -48,7 +47,7 @@ def measure_cases(
     work = partial(fingerprint_case, raw=raw, dataset=dataset, store=store)
     measured: list[CaseFingerprint] = []
     failures: dict[str, str] = {}
-    for row, result in map_cases(work, rows, workers=workers, what="measuring", quiet=quiet, name=lambda r: r.case):
+    for row, result in map_cases(work, rows, execution=execution, what="measuring", name=lambda r: r.case):
         if isinstance(result, CaseFailure):
             failures[row.case] = result.sentence
         else:

@@ -11,7 +11,7 @@ from typing import Any
 from reactkd_auto.cases import read_properties, write_case
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.errors import UserError
-from reactkd_auto.execution import CaseFailure, map_cases
+from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import load_case
 from reactkd_auto.jsonio import content_hash
@@ -57,8 +57,7 @@ def update_cases(
     dataset: Dataset,
     rooms: Rooms,
     *,
-    workers: int | None = None,
-    quiet: bool = False,
+    execution: Execution,
 ) -> dict[str, str]:
     """Make what is missing or out of date, remove what is no longer used; a sentence for each case that failed."""
     old = _existing_plan(rooms.plan_file)
@@ -74,7 +73,7 @@ def update_cases(
     why = f" (the plan changed: {', '.join(changed)})" if changed else ""
     kept = len(cases) - len(outdated)
     logger.info("Preprocessing %d cases that are new or out of date%s, keeping %d.", len(outdated), why, kept)
-    failed = preprocess_cases(outdated, plan, dataset, raw=rooms.raw, folder=rooms.cases, workers=workers, quiet=quiet)
+    failed = preprocess_cases(outdated, plan, dataset, raw=rooms.raw, folder=rooms.cases, execution=execution)
     return {case: failure.sentence for case, failure in failed.items()}
 
 
@@ -100,12 +99,11 @@ def preprocess_cases(
     *,
     raw: Path,
     folder: Path,
-    workers: int | None = None,
-    quiet: bool = False,
+    execution: Execution,
 ) -> dict[str, CaseFailure]:
     """Preprocess these cases into ``folder``; returns those that failed, all others are finished."""
     work = partial(_preprocess, plan=plan, dataset=dataset, raw=raw, folder=folder)
-    results = map_cases(work, cases, workers=workers, what="preprocessing", quiet=quiet, name=lambda c: c.case)
+    results = map_cases(work, cases, execution=execution, what="preprocessing", name=lambda c: c.case)
     return {case.case: result for case, result in results if isinstance(result, CaseFailure)}
 
 

@@ -1,0 +1,17 @@
+"""One case-parallel map: in this process, in local worker processes, or on a cluster; the results are the same."""
+
+from .capacity import BYTES_PER_WORKER, default_workers
+from .mapping import map_cases
+from .options import ENGINES, Execution
+from .outcome import CaseFailure
+from .threads import single_threaded
+
+__all__ = [
+    "BYTES_PER_WORKER",
+    "ENGINES",
+    "CaseFailure",
+    "Execution",
+    "default_workers",
+    "map_cases",
+    "single_threaded",
+]
