@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -100,6 +101,17 @@ def case_feed(folder: Path, cases: list[CaseProperties], plan: Plan, dataset: Da
         return {"names": [c.case for c in chosen], **vars(batch)}
 
     return Feed(tuple(cases), plan.batch_size, balanced, load)
+
+
+def split(arrays: Arrays, *, parts: int) -> list[tuple[Arrays, float]]:
+    """A batch in parts whose sizes differ by at most one, each with its share of the samples."""
+    samples = len(next(iter(arrays.values())))
+    ends = [samples * i // parts for i in range(parts + 1)]
+    return [
+        ({name: values[begin:end] for name, values in arrays.items()}, (end - begin) / samples)
+        for begin, end in itertools.pairwise(ends)
+        if end > begin
+    ]
 
 
 def to_batch(arrays: Arrays, device: torch.device) -> Batch:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -43,6 +43,11 @@ class Task(Protocol[BatchT_contra]):
         """Figures of the EMA weights on held-out cases (names begin with ``held_out_``); they select nothing."""
 
 
+def whole(batch: BatchT) -> list[tuple[BatchT, float]]:
+    """All of a batch at once."""
+    return [(batch, 1.0)]
+
+
 @dataclass(frozen=True)
 class Job(Generic[BatchT]):
     """One stage of one fold.
@@ -56,6 +61,7 @@ class Job(Generic[BatchT]):
         seed, stage: Keys of its random numbers.
         settings: Identity of the run; a state with others is not continued.
         device: Where the task's module is.
+        split: Parts of a batch that are held at once, with their shares; their gradients are summed.
         watch_every: Epochs between two looks at held-out cases.
         quiet: No progress bar.
     """
@@ -69,6 +75,7 @@ class Job(Generic[BatchT]):
     stage: int
     settings: dict[str, object]
     device: torch.device
+    split: Callable[[BatchT], Sequence[tuple[BatchT, float]]] = whole
     watch_every: int = 1
     quiet: bool = True
 
@@ -148,19 +155,24 @@ class _Loop(Generic[BatchT]):
         moment = Moment(self.job.seed, self.job.stage, epoch, within, iteration / schedule.total)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(iteration, schedule.total, schedule.learning_rate)
-        torch.manual_seed(moment.torch_seed("network"))
-        with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=self.job.device.type == "cuda"):
-            losses = self.job.task.step(batch, moment)
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
-        if self.job.device.type == "cpu":  # elsewhere looking would wait for the device: once an epoch is enough
-            self.check_finite()
         self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        for number, (part, share) in enumerate(self.job.split(batch)):
+            self.learn_from(part, share, replace(moment, part=number))
         nn.utils.clip_grad_norm_(self.module.parameters(), GRADIENT_NORM)
         self.optimiser.step()
         self.ema.update(self.module, iteration)
         self.state.iteration += 1
+
+    def learn_from(self, part: BatchT, share: float, moment: Moment) -> None:
+        """Add a part's gradients, and what its losses add to the epoch's sums."""
+        torch.manual_seed(moment.torch_seed("network"))
+        with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=self.job.device.type == "cuda"):
+            losses = self.job.task.step(part, moment)
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + share * value.detach().float()
+        if self.job.device.type == "cpu":  # elsewhere looking would wait for the device: once an epoch is enough
+            self.check_finite()
+        (share * losses["loss"]).backward()
 
     def check_finite(self) -> None:
         broken = [name for name, value in self.sums.items() if not bool(torch.isfinite(value))]

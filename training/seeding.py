@@ -25,6 +25,7 @@ class Moment:
         epoch: From 0.
         iteration: Within the epoch, from 0.
         progress: Share of the stage that is done, 0…1.
+        part: Of a batch that is learnt from in parts, from 0.
     """
 
     seed: int
@@ -32,9 +33,10 @@ class Moment:
     epoch: int
     iteration: int = 0
     progress: float = 0.0
+    part: int = 0
 
     def _entropy(self, stream: str) -> list[int]:
-        return [self.seed, self.stage, self.epoch, self.iteration, STREAMS[stream]]
+        return [self.seed, self.stage, self.epoch, self.iteration, STREAMS[stream], *([self.part] if self.part else [])]
 
     def numpy_generator(self, stream: str) -> np.random.Generator:
         """A generator of its own for one use of random numbers at this moment."""

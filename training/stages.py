@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from reactkd_auto.networks import describe, save_weights
 from reactkd_auto.plan import STAGES
 from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
 from reactkd_auto.training.checkpoint import check_settings
-from reactkd_auto.training.loader import Feed, case_feed, stream
+from reactkd_auto.training.loader import Feed, case_feed, split, stream
 from reactkd_auto.training.loop import Job, Task, train_stage
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.schedule import Schedule
@@ -138,6 +139,7 @@ def _train(
         quiet=run.quiet,
     )
     return train_stage(job, stop)
+        split=partial(split, parts=1 if stage == "localiser" else run.plan.accumulation_steps),
 
 
 def _name(without: tuple[int, ...]) -> str:

@@ -39,9 +39,9 @@ def regions_of(views: Views, plan: Plan, dataset: Dataset) -> GraphInputs:
 def held_out_batches(
     folder: Path, cases: Sequence[CaseProperties], *, plan: Plan, dataset: Dataset, device: torch.device
 ) -> Iterator[tuple[list[str], Batch]]:
-    """Names and stored arrays of the cases, in order, in batches of the planned size."""
-    for begin in range(0, len(cases), plan.batch_size):
-        chosen = cases[begin : begin + plan.batch_size]
+    """Names and stored arrays of the cases, in order, as many at once as training holds."""
+    for begin in range(0, len(cases), plan.held_at_once):
+        chosen = cases[begin : begin + plan.held_at_once]
         yield [c.case for c in chosen], collate([read_case(folder, c) for c in chosen], plan, dataset).to(device)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from reactkd_auto.cases import finished_cases, read_properties
-from reactkd_auto.training.loader import FeedLoader, case_feed, stream, to_batch
+from reactkd_auto.training.loader import FeedLoader, case_feed, split, stream, to_batch
 from reactkd_auto.training.schedule import Schedule
 
 SCHEDULE = Schedule(3, 4, 1e-3, 0.0, 0.9)
@@ -60,3 +60,13 @@ def test_arrays_become_a_batch(feed):
     batch = to_batch(arrays, CPU)
     assert batch.image.shape[:2] == (2, 2)
     assert batch.case == arrays["case"]
+
+
+@pytest.mark.parametrize(("parts", "sizes"), [(1, [5]), (2, [2, 3]), (5, [1] * 5), (9, [1] * 5)])
+def test_parts_of_a_batch_are_nearly_equal_and_make_it_up(parts, sizes):
+    arrays = {"case": list("abcde"), "image": torch.arange(10).reshape(5, 2)}
+    pieces = split(arrays, parts=parts)
+    assert [len(piece["case"]) for piece, _ in pieces] == sizes
+    assert [share for _, share in pieces] == [size / 5 for size in sizes]
+    assert [case for piece, _ in pieces for case in piece["case"]] == arrays["case"]
+    torch.testing.assert_close(torch.cat([piece["image"] for piece, _ in pieces]), arrays["image"])

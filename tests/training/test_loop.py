@@ -166,6 +166,38 @@ def test_gradients_are_clipped(tmp_path):
     assert float(norm) == pytest.approx(1.0, rel=1e-4)
 
 
+def in_three(batch: Tensor) -> list[tuple[Tensor, float]]:
+    return [(batch[:1], 1 / 6), (batch[1:4], 3 / 6), (batch[4:], 2 / 6)]
+
+
+def test_a_batch_in_parts_gives_the_steps_and_losses_of_the_whole_batch(tmp_path):
+    def trained(name, **changes):
+        toy = Toy()
+        toy.module[1].p = 0.0
+        with StopRequest() as stop:
+            train_stage(replace(job(tmp_path / name, toy), **changes), stop)
+        with (tmp_path / name / "metrics.csv").open() as file:
+            return toy.module, [float(row["loss"]) for row in csv.DictReader(file)]
+
+    (whole, losses), (parts, same) = trained("whole"), trained("parts", split=in_three)
+    for a, b in zip(weights(whole), weights(parts), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert same == pytest.approx(losses, rel=1e-4)
+
+
+def test_each_part_of_a_batch_draws_its_own_random_numbers(tmp_path):
+    moments = []
+
+    class Watching(Toy):
+        def step(self, batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+            moments.append(moment)
+            return super().step(batch, moment)
+
+    with StopRequest() as stop:
+        train_stage(replace(job(tmp_path, Watching()), split=in_three), stop)
+    assert len({m.torch_seed("augmentation") for m in moments}) == len(moments) == 3 * SCHEDULE.total
+
+
 def test_signal_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
     with StopRequest():
