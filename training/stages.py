@@ -135,11 +135,11 @@ def _train(
         stage=number,
         settings=read_json(folder / "settings.json"),
         device=run.device,
+        split=partial(split, parts=1 if stage == "localiser" else run.plan.accumulation_steps),
         watch_every=watch_every(schedule.epochs),
         quiet=run.quiet,
     )
     return train_stage(job, stop)
-        split=partial(split, parts=1 if stage == "localiser" else run.plan.accumulation_steps),
 
 
 def _name(without: tuple[int, ...]) -> str:
