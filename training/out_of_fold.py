@@ -81,6 +81,8 @@ def held_out_logits(run: Run) -> Logits:
     pooled: Logits = {}
     answered: set[str] = set()
     for without in finished_sets(run):
+        if answered.issuperset(c.case for c in run.held_out_cases(*without)):
+            continue
         document = out_of_fold(run, *without)
         for head, rows in document.logits.items():
             pooled.setdefault(head, {}).update({c: row for c, row in rows.items() if c not in answered})

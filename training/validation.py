@@ -16,6 +16,7 @@ from reactkd_auto.jsonio import write_json, write_text
 from reactkd_auto.networks import load_weights
 from reactkd_auto.training import student_stage
 from reactkd_auto.training.out_of_fold import out_of_fold
+from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.teachers_stage import probabilities
 
@@ -56,7 +57,10 @@ def validate_fold(run: Run, fold: int) -> None:
 
 
 def cross_validate(run: Run) -> None:
-    """Pool the held-out predictions of all finished folds, from two on: ``cross_validation``."""
+    """Pool the held-out predictions of all finished folds, from two on: ``cross_validation``.
+
+    Its pages begin with what KD-readiness says by now.
+    """
     folds = [f for f in run.model.finished_folds() if (_validation(run, f) / PREDICTIONS).exists()]
     if len(folds) < 2:
         return
@@ -65,26 +69,29 @@ def cross_validate(run: Run) -> None:
     write_labels(folder / LABELS, _labelled(cases), run.dataset.classes)
     write_json(folder / "folds.json", {"finished": folds, "of": run.plan.folds})
     what = f"{len(folds)} of {run.plan.folds} folds"
+    notices = [tell_readiness(run).sentence] if run.preset.distil else []
     for name in (*TEACHERS.values(), ""):
         table = f"{name}_{PREDICTIONS}" if name else PREDICTIONS
         parts = [_validation(run, f) / table for f in folds]
         if all(p.exists() for p in parts):
             _pool(parts, folder / table)
-            _evaluate(run, folder / table, folder / name, f"{what}, {name.replace('_', ' ') or 'student'}")
+            title = f"{what}, {name.replace('_', ' ') or 'student'}"
+            _evaluate(run, folder / table, folder / name, title, notices=notices)
 
 
 def _validation(run: Run, fold: int) -> Path:
     return run.model.fold(fold) / "validation"
 
 
-def _evaluate(run: Run, predictions: Path, output: Path, what: str) -> None:
+def _evaluate(run: Run, predictions: Path, output: Path, what: str, *, notices: Sequence[str] = ()) -> None:
     labels = output if (output / LABELS).exists() else output.parent
     rows = (labels / LABELS).read_text(encoding="utf-8").splitlines()[1:]
     if all(row.endswith(",") for row in rows):
         logger.info("%s: no held-out case is graded, so there is nothing to evaluate.", what)
         return
     logger.info("%s, held out:", what)
-    evaluate(predictions, labels / LABELS, output, dataset_json=run.model.path / "dataset.json", seed=run.seed)
+    classes = run.model.path / "dataset.json"
+    evaluate(predictions, labels / LABELS, output, dataset_json=classes, seed=run.seed, notices=notices)
 
 
 def _write_predictions(path: Path, answers: dict[str, list[float]], fold: int, classes: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def write_report(
     title: str,
     labels: str,
     compared: str = "",
+    notices: Sequence[str] = (),
 ) -> None:
     """Write every file of an evaluation into a folder, each atomically, the page last.
 
@@ -57,6 +58,7 @@ def write_report(
         title: What was evaluated, for the page.
         labels: Where the labels came from, for the page.
         compared: What it was compared with, for the page.
+        notices: Sentences for the top of the page, before its own.
     """
     for name, formats in figures.items():
         for ending, content in formats.items():
@@ -68,9 +70,8 @@ def write_report(
     write_json(output / "metrics.json", evaluation)
     write_text(output / "metrics.csv", metrics_csv(evaluation))
     pictures = {PICTURE_TITLES[name]: formats["svg"] for name, formats in figures.items()}
-    write_text(
-        output / "evaluation.html", render_page(evaluation, pictures, title=title, labels=labels, compared=compared)
-    )
+    page = render_page(evaluation, pictures, title=title, labels=labels, compared=compared, notices=notices)
+    write_text(output / "evaluation.html", page)
 
 
 def metrics_csv(evaluation: Evaluation) -> str:
@@ -105,7 +106,13 @@ def _numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estim
 
 
 def render_page(
-    evaluation: Evaluation, pictures: Mapping[str, bytes], *, title: str, labels: str, compared: str = ""
+    evaluation: Evaluation,
+    pictures: Mapping[str, bytes],
+    *,
+    title: str,
+    labels: str,
+    compared: str = "",
+    notices: Sequence[str] = (),
 ) -> str:
     """The self-contained page; ``pictures`` are SVG files by the words that describe them."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -115,7 +122,7 @@ def render_page(
         title=title,
         labels=labels,
         compared=compared,
-        notices=_notices(evaluation),
+        notices=[*notices, *_notices(evaluation)],
         headline=[(SCORES[name], getattr(evaluation, name)) for name in HEADLINE],
         scores=shown,
         pictures={name: Markup(_inline(svg)) for name, svg in pictures.items()},

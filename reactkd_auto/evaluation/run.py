@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from reactkd_auto.errors import UserError
@@ -24,6 +25,7 @@ def evaluate(
     dataset_json: Path | None = None,
     against: Path | None = None,
     seed: int = 0,
+    notices: Sequence[str] = (),
 ) -> Evaluation:
     """Compare predictions with labels and write numbers, pictures and a page.
 
@@ -36,6 +38,7 @@ def evaluate(
             classes and they count as unordered.
         against: Another ``predictions.csv`` of the same cases, to be compared with.
         seed: Seed of the bootstrap.
+        notices: Sentences for the top of the page, before its own.
 
     Raises:
         UserError: The tables cannot be read or do not fit together, or the folder cannot be written.
@@ -65,7 +68,9 @@ def evaluate(
         ) from None
     figures = draw_figures(evaluation, sample_of(joined.table, joined.classes))
     compared = "" if against is None else Path(against).name
-    write_report(output, evaluation, figures, title=predictions.name, labels=labels.name, compared=compared)
+    write_report(
+        output, evaluation, figures, title=predictions.name, labels=labels.name, compared=compared, notices=notices
+    )
     _logger.info(
         "%d cases of %d patients: macro AUC %s, balanced accuracy %s; %d not classified. See %s",
         evaluation.n_cases,

@@ -225,3 +225,8 @@ def test_other_predictions_must_be_of_the_same_classes(files, tmp_path):
     other.write_text("case,status,predicted_class,p_malignant,p_benign\n001,classified,benign,0.1,0.9\n")
     with pytest.raises(UserError, match=r"other\.csv: probabilities of malignant, benign, expected benign, malignant"):
         evaluate(*files, against=other)
+
+
+def test_notices_stand_on_the_page(files):
+    evaluate(*files, notices=["Not expected to help, AUC < 0.6."])
+    assert "Not expected to help, AUC &lt; 0.6." in (files[2] / "evaluation.html").read_text()

@@ -157,16 +157,21 @@ def test_all_folds_are_pooled_and_teachers_are_shared_between_presets(make_cohor
     assert {r["fold"] for r in pooled} == {"0", "1"}
     assert model.path / "cross_validation" in evaluated
     assert model.path / "cross_validation" / "teacher" in evaluated
+    told = model.path / "readiness.json", cohort.results / "teachers" / "auto_seed0" / "readiness.json"
+    readiness = json.loads(told[0].read_text())
+    assert readiness["n_cases"] + readiness["n_without_privileged"] == 8
+    assert readiness["verdict"] == "cannot_be_told"
+    assert told[1].read_text() == told[0].read_text()
 
 
 def test_cross_fitted_teachers_leave_out_pairs_of_folds_and_serve_both_folds_students(make_cohort):
     cohort = make_cohort(folds=3)
     run(cohort, 0, teachers="cross_fitted")
     teachers = cohort.results / "teachers" / "auto_seed0"
-    assert sorted(p.name for p in teachers.iterdir()) == ["without_0", "without_0_1", "without_0_2"]
+    assert sorted(p.name for p in teachers.glob("without_*")) == ["without_0", "without_0_1", "without_0_2"]
     before = (teachers / "without_0_1" / "teachers.safetensors").stat().st_mtime_ns
     model = run(cohort, 1, teachers="cross_fitted")
-    assert sorted(p.name for p in teachers.iterdir())[2:] == ["without_0_2", "without_1", "without_1_2"]
+    assert sorted(p.name for p in teachers.glob("without_*"))[2:] == ["without_0_2", "without_1", "without_1_2"]
     assert (teachers / "without_0_1" / "teachers.safetensors").stat().st_mtime_ns == before
     assert model.path.name == "auto_cross_fitted_seed0"
     in_sample = run(cohort, 0)
