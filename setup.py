@@ -69,6 +69,7 @@ setup(
         "safetensors>=0.5",  # weights without pickle
     ],
     extras_require={
+        "dicom": ["highdicom>=0.28"],  # --dicom: structured report, SEG, parametric map; pulls pyjpegls only
         "ray": ["ray>=2.40"],  # --engine ray: cases on a cluster
         "dev": [
             "ruff>=0.9",
@@ -80,6 +81,7 @@ setup(
             "POT>=0.9.6,<0.9.7",
             "captum>=0.8",
             "build>=1.2",
+            "highdicom>=0.28",
             "ray>=2.40",
         ],
     },

@@ -34,7 +34,7 @@ from reactkd_auto.dataset_conversion.dicom.choices import ANY, Choices, region_c
 from reactkd_auto.dataset_conversion.dicom.convert import write_studies
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow
 from reactkd_auto.dataset_conversion.dicom.phases import PortalVenousWriter
-from reactkd_auto.dataset_conversion.dicom.scan import scan_tree
+from reactkd_auto.imageio.dicom_tree import scan_tree
 
 NAME = "HCC_TACE_Seg"
 TABLE = "HCC-TACE-Seg_clinical_data-V2.xlsx"

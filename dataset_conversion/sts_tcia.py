@@ -30,7 +30,7 @@ from reactkd_auto.dataset_conversion.dicom.case_writing import CaseWriter
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, Choices, channel_choices, region_choices
 from reactkd_auto.dataset_conversion.dicom.convert import write_studies
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow
-from reactkd_auto.dataset_conversion.dicom.scan import scan_tree
+from reactkd_auto.imageio.dicom_tree import scan_tree
 
 NAME = "STS_TCIA"
 TABLE = "INFOclinical_STS.xlsx"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.inference.inputs import InputCase, find_cases, hash_files
+from reactkd_auto.inference.inputs import InputCase, find_cases, hash_files, opened_input
 from reactkd_auto.inference.results import CaseResult, finished_result, write_result
 from reactkd_auto.inference.tables import write_tables
 from reactkd_auto.jsonio import content_hash
@@ -61,11 +61,13 @@ def predict(
     quiet: bool = False,
     explanation: bool = True,
     flips: bool = True,
+    dicom: bool = False,
 ) -> Predictions:
     """Classify every CT of a folder, and explain the answers; run again, finished cases are kept.
 
     Args:
-        input: Folder of ``CASE_0000`` or ``CASE`` images (.nii.gz, .nii, .nrrd, .mha).
+        input: Folder of any nesting, single image or zip: ``CASE_0000`` or ``CASE`` images (.nii.gz, .nii, .nrrd,
+            .mha) and DICOM series; see `find_cases`.
         output: Folder for tables, explanation, pictures and report.
         model: Model folder; None: the dataset's newest finished one.
         dataset: Id or name, where the model has to be looked for.
@@ -77,6 +79,7 @@ def predict(
         quiet: No progress bars.
         explanation: Explanation images and pictures.
         flips: Average mirror images too, where the plan allows mirroring.
+        dicom: Also write each answer as DICOM objects, where the CT came as DICOM; see `write_dicom`.
 
     Returns:
         The answers and where they are.
@@ -90,16 +93,14 @@ def predict(
     folder, output = choose_model(model, dataset=dataset, workspace=workspace), Path(output)
     loaded = load_model(folder, folds=None if folds is None else list(folds), device=choose_device(device))
     logger.info("Model %s, folds %s, on %s.", folder.path, " ".join(map(str, loaded.folds)), loaded.device)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output}: a file, expected a folder for the results or nothing yet.")
-    cases = find_cases(
-        Path(input),
-        loaded.dataset,
-        student_channels=loaded.config.channels,
-        regions=None if regions is None else Path(regions),
-    )
+    given, maps = Path(input), None if regions is None else Path(regions)
+    _check_places(given, output)
+    if dicom:
+        from reactkd_auto.inference.dicom_out import require_highdicom
+
+        require_highdicom()
     options = {
-        "input": Path(input),
+        "input": given,
         "output": output,
         "model": folder.path,
         "model_hash": loaded.hash,
@@ -108,32 +109,56 @@ def predict(
         "device": str(loaded.device),
         "explanation": explanation,
         "flips": flips,
+        "dicom": dicom,
     }
-    with locked(output, "cases", "explanation", "pictures"):
-        results = [
-            _answer(case, loaded, output, explanation=explanation, flips=flips)
-            for case in track(cases, what="predict", quiet=quiet)
-        ]
+    wanted = {"explanation": explanation, "flips": flips, "dicom": dicom}
+    with locked(output, "cases", "explanation", "pictures", "dicom"), opened_input(given, output) as place:
+        cases = find_cases(
+            place,
+            loaded.dataset,
+            student_channels=loaded.config.channels,
+            regions=maps,
+            exclude=[output],
+            quiet=quiet,
+        )
+        if dicom and not any(c.channels[0].dicom for c in cases if 0 in c.channels):
+            raise UserError(f"{given}: no DICOM series found, expected one for --dicom; leave it out for other images.")
+        results = [_answer(case, loaded, output, wanted) for case in track(cases, what="predict", quiet=quiet)]
         write_tables(output, results, loaded.dataset.classes)
         report = _report(output, results, loaded, explained=explanation)
         write_run(output, seed=seed, plan_hash=loaded.plan.hash, options=options)
     return Predictions(output, folder.path, tuple(results), report)
 
 
-def _answer(case: InputCase, model: LoadedModel, output: Path, *, explanation: bool, flips: bool) -> CaseResult:
+def _check_places(given: Path, output: Path) -> None:
+    if not given.exists():
+        raise UserError(f"{given}: no such file or folder, expected images to predict.")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output}: a file, expected a folder for the results or nothing yet.")
+    if given.is_dir() and output.resolve() in (given.resolve(), *given.resolve().parents):
+        raise UserError(f"{output}: results would lie round the images, expected a folder beside or below {given}.")
+
+
+def _answer(case: InputCase, model: LoadedModel, output: Path, wanted: Mapping[str, bool]) -> CaseResult:
     """One case's result: an earlier run's, a new one, or what is wrong with its files."""
     from reactkd_auto.inference.case_prediction import predict_case
 
     key = ""
     try:
-        key = content_hash([PREDICTION_VERSION, model.hash, _read_hash(case), explanation, flips])
+        key = content_hash([PREDICTION_VERSION, model.hash, hash_files(case), wanted])
         result = finished_result(output, case.case, key)
         if result is not None:
             logger.info("%s: finished before, kept.", case.case)
             return result
-        result = predict_case(case, model, output, key=key, explanation=explanation, flips=flips)
+        result = predict_case(case, model, output, key=key, **wanted)
     except UserError as error:
-        result = CaseResult(key, case.case, "failed", reason=_without_folders(str(error), case))
+        logger.info("%s: %s", case.case, error)
+        result = CaseResult(key, case.case, "failed", reason=str(error))
+    result = replace(
+        result,
+        reason=_without_folders(result.reason, case),
+        warnings=tuple(_without_folders(w, case) for w in result.warnings),
+    )
     logger.info("%s: %s", case.case, _sentence(result))
     write_result(output, result)
     return result
@@ -141,16 +166,13 @@ def _answer(case: InputCase, model: LoadedModel, output: Path, *, explanation: b
 
 def _without_folders(sentence: str, case: InputCase) -> str:
     """File names stay, their folders go: a report is handed on, and folders are named after patients here and there."""
-    for path in (*case.channels.values(), case.regions):
-        sentence = sentence if path is None else sentence.replace(str(path), path.name)
+    files = [path for source in case.channels.values() for path in source.files]
+    if case.regions is not None:
+        files.append(case.regions)
+    folders = {parent for path in files for parent in path.parents if len(parent.parts) > 1}
+    for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
+        sentence = sentence.replace(f"{folder}/", "").replace(str(folder), case.case)
     return sentence
-
-
-def _read_hash(case: InputCase) -> str:
-    try:
-        return hash_files(case)
-    except OSError as error:
-        raise UserError(f"{error.filename}: could not be read ({error.strerror}).") from None
 
 
 def _sentence(result: CaseResult) -> str:

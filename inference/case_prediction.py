@@ -1,40 +1,24 @@
-"""One case, from its files to its answer."""
+"""One case, from its files to its answer and the files that explain it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 
 from reactkd_auto.cases import PreprocessedCase
-from reactkd_auto.imageio import RawCase
+from reactkd_auto.inference.answer import answer_case
 from reactkd_auto.inference.display import display_case
-from reactkd_auto.inference.ensemble import run_ensemble
-from reactkd_auto.inference.explanation import Explanation, explain, write_explanation
+from reactkd_auto.inference.explanation import write_explanation
 from reactkd_auto.inference.inputs import InputCase
-from reactkd_auto.inference.localise import find_regions
 from reactkd_auto.inference.model import LoadedModel
 from reactkd_auto.inference.pictures import draw_case
-from reactkd_auto.inference.reading import ReadCase, read_case
-from reactkd_auto.inference.region_table import most_important, region_rows
-from reactkd_auto.inference.results import CaseResult, RegionSource, normalised_entropy
-from reactkd_auto.plan import Plan
-from reactkd_auto.preprocessing import preprocess_case
-from reactkd_auto.preprocessing.batch import centre_window, collate
+from reactkd_auto.inference.reading import read_case
+from reactkd_auto.inference.region_table import most_important
+from reactkd_auto.inference.results import CaseResult
 from reactkd_auto.regions.geometry import nearest_inside
 from reactkd_auto.regions.slots import node_slots
-
-
-@dataclass(frozen=True)
-class _Regions:
-    """A case's region map in canonical orientation, where it came from, or why there is none."""
-
-    image: sitk.Image | None
-    source: RegionSource
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,9 +31,9 @@ class _Layers:
 
 
 def predict_case(
-    case: InputCase, model: LoadedModel, output: Path, *, key: str, explanation: bool, flips: bool
+    case: InputCase, model: LoadedModel, output: Path, *, key: str, explanation: bool, flips: bool, dicom: bool
 ) -> CaseResult:
-    """Read, localise, preprocess, predict and explain one case; write its images and picture.
+    """Read and answer one case; write its images, its picture and its DICOM objects.
 
     Args:
         case: Its files.
@@ -58,84 +42,24 @@ def predict_case(
         key: Identity of this question, kept in the answer.
         explanation: Whether to explain and draw.
         flips: Whether to average mirror images.
+        dicom: Whether to write DICOM objects of a case that came as DICOM.
 
     Raises:
-        UserError: A file of the case is not what it should be.
+        UserError: A file of the case is not what it should be, or the disk is full.
     """
-    read = read_case(case, model.dataset)
-    regions = _regions_of(read, model)
-    if model.required_values and not _has_any(regions.image, model.required_values):
-        return CaseResult(key, case.case, "not classified", reason=regions.reason, regions_from=regions.source)
-    raw = RawCase(case.case, read.raw.images, regions.image)
-    prepared = preprocess_case(
-        raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case.case, label=None
-    )
-    window = centre_window(model.plan)
-    batch = collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device)
-    ensemble = run_ensemble(model, batch, flips=flips)
-    explained = explain(ensemble, prepared, window) if explanation else None
-    slots = node_slots(model.plan.graph, model.dataset)
-    result = CaseResult(
-        key=key,
-        case=case.case,
-        status="classified",
-        predicted_class=model.dataset.classes[ensemble.target],
-        probabilities=tuple(ensemble.probabilities.tolist()),
-        uncertainty_std=ensemble.spread,
-        entropy=normalised_entropy(ensemble.probabilities.tolist()),
-        members=len(ensemble.members),
-        regions_from=regions.source,
-        regions=region_rows(prepared, slots, ensemble, explained, model.dataset.classes),
-        warnings=_warnings(prepared, explained),
-        explained=explained is not None,
-        picture=explained is not None,
-    )
-    if explained is not None:
-        painted = write_explanation(output, prepared, explained, regions.image, read.own)
-        layers = _Layers(read.raw.images[0], regions.image, painted if explained.image.any() else None)
-        _draw(Path(output) / "pictures" / f"{case.case}.png", result, prepared, layers, model)
-    return result
+    answer = answer_case(read_case(case, model.dataset), model, key=key, explanation=explanation, flips=flips)
+    raw, own = answer.read.raw, answer.read.own
+    painted = None
+    if answer.explanation is not None and answer.prepared is not None:
+        painted = write_explanation(output, answer.prepared, answer.explanation, answer.regions, own)
+        layers = _Layers(raw.images[0], answer.regions, painted if answer.explanation.image.any() else None)
+        _draw(output / "pictures" / f"{case.case}.png", answer.result, answer.prepared, layers, model)
+    if dicom and case.channels[0].dicom:
+        from reactkd_auto.inference.dicom_out import write_dicom
 
-
-def _regions_of(read: ReadCase, model: LoadedModel) -> _Regions:
-    """The given region map, else the localiser's, with the sentence for a case in which neither shows a region."""
-    names = [r.name for r in model.dataset.regions if r.value in model.required_values]
-    what = " or ".join(names) or "region"
-    if read.raw.regions is not None:
-        return _Regions(read.raw.regions, "region maps", f"The given region map shows no {what}.")
-    if not model.localisers:
-        return _Regions(None, "none", f"No region map was given (-r), and the model has no localiser to find {what}.")
-    found = find_regions(read.raw.images[0], model)
-    return _Regions(found, "localiser", f"The model's localiser found no {what} in this image.")
-
-
-def _has_any(regions: sitk.Image | None, values: Sequence[int]) -> bool:
-    return regions is not None and bool(np.isin(sitk.GetArrayViewFromImage(regions), values).any())
-
-
-def _without_coarse(plan: Plan) -> Plan:
-    """The plan without the localiser's image, which has done its work by then."""
-    return replace(plan, localiser=replace(plan.localiser, enabled=False))
-
-
-def _cut(case: PreprocessedCase, window: tuple[slice, slice, slice]) -> PreprocessedCase:
-    """The case's arrays within the patch."""
-    inside = (slice(None), *window)
-    return replace(
-        case,
-        image=case.image[inside],
-        valid=case.valid[window],
-        nodes=case.nodes[inside],
-        noise=case.noise[inside],
-        log_ratio=case.log_ratio[inside],
-    )
-
-
-def _warnings(case: PreprocessedCase, explanation: Explanation | None) -> tuple[str, ...]:
-    warnings = list(case.properties.flags)
-    if explanation is not None and explanation.node_share is not None and not (explanation.node_share > 0).any():
-        warnings.append("No region speaks for the answer: it rests on the image as a whole.")
-    return tuple(warnings)
+        notes = write_dicom(output / "dicom", case.channels[0].files, answer, painted, model)
+        return replace(answer.result, warnings=(*answer.result.warnings, *notes))
+    return answer.result
 
 
 def _draw(path: Path, result: CaseResult, case: PreprocessedCase, layers: _Layers, model: LoadedModel) -> None:

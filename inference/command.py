@@ -15,14 +15,17 @@ from reactkd_auto.commandline import (
 )
 
 DESCRIPTION = """\
-Classify the CTs of a folder with a trained model, and explain each answer. Research use only.
+Classify CTs with a trained model, and explain each answer. Research use only.
 
-input   CASE_0000.nii.gz or CASE.nii.gz (.nii, .nrrd and .mha too); other channels are not needed
+input   a folder of any nesting, one image or a zip: CASE_0000.nii.gz or CASE.nii.gz (.nii, .nrrd and .mha too) and
+        DICOM series; each CT series is a case, named by a hash of its UID. Other channels (CASE_0001, a DICOM PET of
+        the same frame of reference) are used if the model takes them, and are not needed
 output  report.html        open this: every case with its answer, picture and region table
         predictions.csv    case, status, predicted_class, p_<class>, uncertainty_std, entropy, reason (also .json)
         regions.csv        one row a region: volume, attention, importance, lesion grade
         explanation/       explanation, uncertainty, attention and regions in each CT's own geometry
         pictures/          three planes through the most important lesion
+        dicom/             with --dicom: structured report, regions and explanation; they bear the patient's name
 
 A CT in which the model finds no region is "not classified", with the reason. A CT that cannot be read
 is "failed", the others are finished, and the exit code is 3. Run again, finished cases are kept.
@@ -33,14 +36,17 @@ example: reactkd_predict -i ct_dir -o out -m results/Dataset001_NAME/auto/auto_s
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = new_parser("reactkd_predict", DESCRIPTION)
-    parser.add_argument("-i", "--input", type=Path, required=True, help="folder of CTs")
+    parser.add_argument("-i", "--input", type=Path, required=True, help="folder, image or zip of CTs")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("-m", "--model", type=Path, help="model folder; else the dataset's newest finished one")
     add_workspace_options(parser)
     parser.add_argument("-f", "--folds", type=int, nargs="+", help="folds to average; else every finished one")
-    parser.add_argument("-r", "--regions", type=Path, help="folder of region maps, instead of the model's localiser")
+    parser.add_argument(
+        "-r", "--regions", type=Path, help="folder of region maps CASE, instead of the model's localiser"
+    )
     parser.add_argument("--no_explanation", action="store_true", help="only answers: faster, no images or pictures")
     parser.add_argument("--no_flips", action="store_true", help="don't average mirror images: faster")
+    parser.add_argument("--dicom", action="store_true", help="also write DICOM objects, of CTs that came as DICOM")
     add_run_options(parser)
     return parser
 

@@ -12,11 +12,11 @@ from reactkd_auto.dataset import ChannelRole, Dataset, channel_path, region_path
 from reactkd_auto.dataset_conversion.case_records import make_once, source_key
 from reactkd_auto.dataset_conversion.dicom.choices import Choices
 from reactkd_auto.dataset_conversion.dicom.regions import region_map
-from reactkd_auto.dataset_conversion.dicom.scan import Series
 from reactkd_auto.dataset_conversion.dicom.selection import CaseSources
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio import ImageFault, check_units, overlap_fraction, write_image
 from reactkd_auto.imageio.dicom import read_series
+from reactkd_auto.imageio.dicom_tree import Series
 from reactkd_auto.imageio.raw_case import SMALLEST_OVERLAP
 
 _METHOD = 1

@@ -12,9 +12,9 @@ from reactkd_auto.dataset_conversion.copying import open_dataset
 from reactkd_auto.dataset_conversion.dicom.case_writing import CaseWriter
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, ChannelChoice, Choices, channel_choices, region_choices
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow, class_names, read_label_table
-from reactkd_auto.dataset_conversion.dicom.scan import Tree, scan_tree
 from reactkd_auto.dataset_conversion.dicom.selection import CaseSources, select_sources
 from reactkd_auto.errors import UserError
+from reactkd_auto.imageio.dicom_tree import Tree, scan_tree
 
 
 def convert_dicom(

@@ -12,11 +12,11 @@ import SimpleITK as sitk
 
 from reactkd_auto.dataset_conversion.dicom.case_writing import CaseWriter
 from reactkd_auto.dataset_conversion.dicom.regions import region_map
-from reactkd_auto.dataset_conversion.dicom.scan import Series
 from reactkd_auto.dataset_conversion.dicom.selection import CaseSources
 from reactkd_auto.imageio import ImageFault
 from reactkd_auto.imageio.dicom import read_series
 from reactkd_auto.imageio.dicom_header import read_header
+from reactkd_auto.imageio.dicom_tree import Series
 
 _TAGS = ("AcquisitionNumber", "ImagePositionPatient")
 

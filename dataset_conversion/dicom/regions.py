@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from reactkd_auto.dataset_conversion.dicom.choices import RegionChoice, fits
 from reactkd_auto.dataset_conversion.dicom.contours import contour_masks, structure_names
-from reactkd_auto.dataset_conversion.dicom.scan import Series
 from reactkd_auto.dataset_conversion.dicom.segments import segment_masks, segment_names
 from reactkd_auto.imageio import ImageFault
+from reactkd_auto.imageio.dicom_tree import Series
 
 _READERS = {"RTSTRUCT": (structure_names, contour_masks), "SEG": (segment_names, segment_masks)}
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from reactkd_auto.dataset_conversion.dicom.choices import ChannelChoice, Choices, fits
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow
-from reactkd_auto.dataset_conversion.dicom.scan import Series, Tree
 from reactkd_auto.errors import UserError
-from reactkd_auto.imageio import ImageFault
+from reactkd_auto.imageio.dicom_tree import Series, Tree
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def select_sources(row: LabelRow, tree: Tree, choices: Choices) -> CaseSources:
     for index, choice in enumerate(choices.channels, start=1):
         try:
             chosen = _choose_channel(row, mine, base, choice)
-            _check_damage(tree, [chosen] if chosen else [])
+            tree.check_damage(*([chosen] if chosen else []))
         except UserError as error:
             unusable[index] = str(error)
         else:
@@ -58,7 +56,7 @@ def select_sources(row: LabelRow, tree: Tree, choices: Choices) -> CaseSources:
                 channels[index] = chosen
     drawn = [s for s in structures if base.uid in s.refers_to] or [s for s in structures if s.frames & base.frames]
     used = tuple(drawn) if choices.regions else ()
-    _check_damage(tree, (base, *used))
+    tree.check_damage(base, *used)
     return CaseSources(row.case, base, channels, unusable, used)
 
 
@@ -106,10 +104,3 @@ def _several(series: Sequence[Series]) -> str:
     """Number and size only: descriptions are free text."""
     listed = ", ".join(f"number {s.number} ({len(s.files)} files)" for s in series[:4])
     return f"{len(series)} series, {listed}{', …' if len(series) > 4 else ''},"
-
-
-def _check_damage(tree: Tree, used: Iterable[Series]) -> None:
-    folders: set[Path] = {p.parent for s in used for p in s.files}
-    for folder in sorted(folders):
-        if fault := tree.damaged.get(folder):
-            raise ImageFault(Path(fault.problem.file), fault.problem.found, fault.problem.expected)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from .walking import walk_files
 
 DICOM_SUFFIXES = (".dcm", ".ima")
 _MAGIC_OFFSET = 128
@@ -25,12 +26,9 @@ def dicom_paths(folder: Path) -> list[Path]:
     return [p for p in sorted(folder.iterdir()) if p.is_file() and is_dicom_or_damaged(p)]
 
 
-def walk_dicom(root: Path) -> Iterator[Path]:
-    """The same for a whole tree, in a fixed order; hidden folders and links to folders are not followed."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        paths = (Path(folder) / name for name in sorted(files))
-        yield from (p for p in paths if p.is_file() and is_dicom_or_damaged(p))
+def walk_dicom(root: Path, *, exclude: Collection[Path] = ()) -> Iterator[Path]:
+    """The same for a whole tree, see `walk_files`."""
+    return (p for p in walk_files(root, exclude=exclude) if is_dicom_or_damaged(p))
 
 
 def is_dicom_or_damaged(path: Path) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reactkd_auto.imageio import ImageFault
-from reactkd_auto.imageio.dicom_files import walk_dicom
-from reactkd_auto.imageio.dicom_header import DicomFile, read_header
-from reactkd_auto.imageio.dicom_series import VOLUME_CLASSES, describe_refusal
 from reactkd_auto.progress import track
+
+from .dicom_files import walk_dicom
+from .dicom_header import DicomFile, read_header
+from .dicom_series import VOLUME_CLASSES, describe_refusal
+from .faults import ImageFault
 
 STRUCTURE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
@@ -76,10 +78,21 @@ class Tree:
     passed_over: dict[str, set[str]]
     damaged: dict[Path, ImageFault]
 
+    def check_damage(self, *series: Series) -> None:
+        """Check that no file that can't be read lies among those of the series: it may be one of their slices.
 
-def scan_tree(root: Path, *, quiet: bool = False) -> Tree:
-    """Look at every DICOM file of a tree, in any nesting."""
-    paths = list(walk_dicom(root))
+        Raises:
+            ImageFault: One does.
+        """
+        folders = {p.parent for s in series for p in s.files}
+        for folder in sorted(folders):
+            if fault := self.damaged.get(folder):
+                raise ImageFault(Path(fault.problem.file), fault.problem.found, fault.problem.expected)
+
+
+def scan_tree(root: Path, *, exclude: Collection[Path] = (), quiet: bool = False) -> Tree:
+    """Look at every DICOM file of a tree, in any nesting, but for excluded folders."""
+    paths = list(walk_dicom(root, exclude=exclude))
     found: dict[tuple[str, ...], Series] = {}
     tree = Tree([], {}, {})
     for path in track(paths, what="looking through DICOM files", total=len(paths), quiet=quiet):

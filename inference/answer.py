@@ -1,0 +1,133 @@
+"""The answer to one case in memory: regions, preprocessing, every pass of the ensemble, explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import SimpleITK as sitk
+
+from reactkd_auto.cases import PreprocessedCase
+from reactkd_auto.imageio import RawCase
+from reactkd_auto.inference.ensemble import run_ensemble
+from reactkd_auto.inference.explanation import Explanation, explain
+from reactkd_auto.inference.localise import find_regions
+from reactkd_auto.inference.model import LoadedModel
+from reactkd_auto.inference.reading import ReadCase
+from reactkd_auto.inference.region_table import region_rows
+from reactkd_auto.inference.results import CaseResult, RegionSource, normalised_entropy
+from reactkd_auto.plan import Plan
+from reactkd_auto.preprocessing import preprocess_case
+from reactkd_auto.preprocessing.batch import centre_window, collate
+from reactkd_auto.regions.slots import node_slots
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says about a case.
+
+    Attributes:
+        result: Numbers and sentences.
+        read: The case as it was read.
+        regions: Region map in canonical orientation that the answer rests on; None where there is none.
+        prepared: The case as the network saw it; None where it was not classified.
+        explanation: None where none was asked for, or nothing was classified.
+    """
+
+    result: CaseResult
+    read: ReadCase
+    regions: sitk.Image | None = None
+    prepared: PreprocessedCase | None = None
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True)
+class _Regions:
+    """A case's region map in canonical orientation, where it came from, or why there is none."""
+
+    image: sitk.Image | None
+    source: RegionSource
+    reason: str = ""
+
+
+def answer_case(read: ReadCase, model: LoadedModel, *, key: str, explanation: bool, flips: bool) -> Answer:
+    """Localise, preprocess, predict and explain one case.
+
+    Args:
+        read: The case in memory.
+        model: The model.
+        key: Identity of this question, kept in the answer.
+        explanation: Whether to explain.
+        flips: Whether to average mirror images.
+    """
+    case, regions = read.raw.case, _regions_of(read, model)
+    if model.required_values and not _has_any(regions.image, model.required_values):
+        result = CaseResult(
+            key, case, "not classified", reason=regions.reason, regions_from=regions.source, warnings=read.notes
+        )
+        return Answer(result, read)
+    raw = RawCase(case, read.raw.images, regions.image)
+    prepared = preprocess_case(raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case, label=None)
+    window = centre_window(model.plan)
+    batch = collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device)
+    ensemble = run_ensemble(model, batch, flips=flips)
+    explained = explain(ensemble, prepared, window) if explanation else None
+    slots = node_slots(model.plan.graph, model.dataset)
+    result = CaseResult(
+        key=key,
+        case=case,
+        status="classified",
+        predicted_class=model.dataset.classes[ensemble.target],
+        probabilities=tuple(ensemble.probabilities.tolist()),
+        uncertainty_std=ensemble.spread,
+        entropy=normalised_entropy(ensemble.probabilities.tolist()),
+        members=len(ensemble.members),
+        regions_from=regions.source,
+        regions=region_rows(prepared, slots, ensemble, explained, model.dataset.classes),
+        warnings=(*read.notes, *_warnings(prepared, explained)),
+        explained=explained is not None,
+        picture=explained is not None,
+    )
+    return Answer(result, read, regions.image, prepared, explained)
+
+
+def _regions_of(read: ReadCase, model: LoadedModel) -> _Regions:
+    """The given region map, else the localiser's, with the sentence for a case in which neither shows a region."""
+    names = [r.name for r in model.dataset.regions if r.value in model.required_values]
+    what = " or ".join(names) or "region"
+    if read.raw.regions is not None:
+        return _Regions(read.raw.regions, "region maps", f"The given region map shows no {what}.")
+    if not model.localisers:
+        return _Regions(None, "none", f"No region map was given (-r), and the model has no localiser to find {what}.")
+    found = find_regions(read.raw.images[0], model)
+    return _Regions(found, "localiser", f"The model's localiser found no {what} in this image.")
+
+
+def _has_any(regions: sitk.Image | None, values: Sequence[int]) -> bool:
+    return regions is not None and bool(np.isin(sitk.GetArrayViewFromImage(regions), values).any())
+
+
+def _without_coarse(plan: Plan) -> Plan:
+    """The plan without the localiser's image, which has done its work by then."""
+    return replace(plan, localiser=replace(plan.localiser, enabled=False))
+
+
+def _cut(case: PreprocessedCase, window: tuple[slice, slice, slice]) -> PreprocessedCase:
+    """The case's arrays within the patch."""
+    inside = (slice(None), *window)
+    return replace(
+        case,
+        image=case.image[inside],
+        valid=case.valid[window],
+        nodes=case.nodes[inside],
+        noise=case.noise[inside],
+        log_ratio=case.log_ratio[inside],
+    )
+
+
+def _warnings(case: PreprocessedCase, explanation: Explanation | None) -> tuple[str, ...]:
+    warnings = list(case.properties.flags)
+    if explanation is not None and explanation.node_share is not None and not (explanation.node_share > 0).any():
+        warnings.append("No region speaks for the answer: it rests on the image as a whole.")
+    return tuple(warnings)
