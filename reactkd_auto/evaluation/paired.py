@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from reactkd_auto.errors import UserError
-
-from .bootstrap import REPLICATES, PatientBootstrap, bootstrap_macro_auc, macro_auc
+from .bootstrap import REPLICATES
 from .estimate import Estimate, undefined
-from .sample import Sample, is_classified, is_graded, sample_of
+from .seeds import compare_recipes
 
 
 @dataclass(frozen=True)
@@ -53,41 +49,15 @@ def paired_auc_difference(
     Raises:
         UserError: A case has another label or patient in each table, a column is missing, or a class unknown.
     """
-    common, left_out = _common_cases(table_a, table_b)
-    a, b = (_in_order(t, common, classes) for t in (table_a, table_b))
-    for name, label_a, label_b in zip(a.cases, a.labels, b.labels, strict=True):
-        if label_a != label_b:
-            raise UserError(
-                f"case {name!r}: label {classes[label_a]} in one table and {classes[label_b]} in the other, "
-                "expected the same labels."
-            )
-    if np.any(a.patients != b.patients):
-        raise UserError("cases belong to different patients in the two tables, expected the same patients.")
-    if np.unique(a.labels).size < 2:
-        reason = "fewer than two classes occur among the common cases"
-        return PairedDifference(a.n_cases, a.n_patients, left_out, None, None, undefined(reason), None)
-    once = np.ones((1, a.n_cases))
-    auc_a, auc_b = (float(macro_auc(s.labels, s.probabilities, once)[0]) for s in (a, b))
-    bootstrap = PatientBootstrap(a.labels, a.patients, replicates, seed)
-    areas = bootstrap_macro_auc(bootstrap, [a.probabilities, b.probabilities])
-    differences = areas[:, 0] - areas[:, 1]
-    low, high = np.quantile(differences, [0.025, 0.975])
-    tail = min((differences <= 0).sum(), (differences >= 0).sum()) + 1
+    tables = {"a": {0: table_a}, "b": {0: table_b}}
+    found = compare_recipes(tables, classes, reference="b", seed=seed, replicates=replicates)
+    a, b = found.recipes
     return PairedDifference(
-        a.n_cases,
-        a.n_patients,
-        left_out,
-        auc_a,
-        auc_b,
-        Estimate(auc_a - auc_b, float(low), float(high), f"paired patient bootstrap {replicates}×, percentile"),
-        min(1.0, 2 * float(tail) / (differences.size + 1)),
+        found.n_cases,
+        found.n_patients,
+        found.n_left_out,
+        a.auc.value,
+        b.auc.value,
+        a.difference or undefined(a.auc.reason),
+        a.p_value,
     )
-
-
-def _common_cases(table_a: Any, table_b: Any) -> tuple[list[str], int]:
-    answered = [set(t["case"][is_graded(t) & is_classified(t)]) for t in (table_a, table_b)]
-    return sorted(answered[0] & answered[1]), len(answered[0] ^ answered[1])
-
-
-def _in_order(table: Any, cases: list[str], classes: Sequence[str]) -> Sample:
-    return sample_of(table.set_index("case", drop=False).loc[cases], classes)
