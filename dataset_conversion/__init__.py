@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reactkd_auto.dataset_conversion.lidc import convert_lidc
     from reactkd_auto.dataset_conversion.lits import convert_lits
     from reactkd_auto.dataset_conversion.medmnist3d import convert_medmnist3d
+    from reactkd_auto.dataset_conversion.region_making.make import make_regions
     from reactkd_auto.dataset_conversion.sts import convert_sts
     from reactkd_auto.dataset_conversion.sts_tcia import convert_sts_tcia
     from reactkd_auto.dataset_conversion.verify import verify_dataset
@@ -29,6 +30,7 @@ __all__ = [
     "convert_sts",
     "convert_sts_tcia",
     "make_demo_dataset",
+    "make_regions",
     "verify_dataset",
 ]
 
@@ -43,6 +45,7 @@ _MODULES = {
     "convert_sts": "sts",
     "convert_sts_tcia": "sts_tcia",
     "make_demo_dataset": "demo_command",
+    "make_regions": "region_making.make",
     "verify_dataset": "verify",
 }
 

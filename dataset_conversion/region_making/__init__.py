@@ -1,0 +1,1 @@
+"""Region maps for cases that nobody drew: organs by TotalSegmentator, or supervoxels of the body."""
