@@ -11,6 +11,10 @@ from .errors import UserError
 from .jsonio import TEMPORARY
 
 
+class Busy(UserError):
+    """Another process is at work in a folder."""
+
+
 @contextmanager
 def locked(folder: Path, *rooms: str) -> Iterator[None]:
     """Hold ``folder/.lock``; the system releases it however the process ends.
@@ -23,14 +27,14 @@ def locked(folder: Path, *rooms: str) -> Iterator[None]:
         rooms: Folders in it whose temporary files are removed as well.
 
     Raises:
-        UserError: Another process holds it.
+        Busy: Another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError(f"{folder}: another process is at work here, expected none; wait for it.") from None
+            raise Busy(f"{folder}: another process is at work here, expected none; wait for it.") from None
         for room in ("", *rooms):
             for leftover in (folder / room).glob(f"{TEMPORARY}*"):
                 leftover.unlink(missing_ok=True)
