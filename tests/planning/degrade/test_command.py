@@ -118,6 +118,8 @@ def test_both_engines_make_the_noise_that_is_predicted(tmp_path):
         result = degrade_ct(tmp_path / "a.nii.gz", tmp_path / engine, doses=[0.1], engine=engine, quiet=True).results[0]
         assert result.sd[0].median == pytest.approx(1, abs=0.04)
         ratios.append((read_hu(tmp_path / engine / "a_dose010.nii.gz") - crop.astype(float)).std())
+        page = (tmp_path / engine / "report.html").read_text(encoding="utf-8")
+        assert ("drawn for every reading" in page) == (engine == "fbp")
     assert ratios[1] == pytest.approx(ratios[0], rel=0.05)
 
 
