@@ -20,6 +20,7 @@ from reactkd_auto.inference.results import CaseResult, RegionSource, normalised_
 from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing import preprocess_case
 from reactkd_auto.preprocessing.batch import centre_window, collate
+from reactkd_auto.preprocessing.supervoxels import supervoxel_map, supervoxel_values
 from reactkd_auto.regions.slots import node_slots
 
 
@@ -93,11 +94,14 @@ def answer_case(read: ReadCase, model: LoadedModel, *, key: str, explanation: bo
 
 
 def _regions_of(read: ReadCase, model: LoadedModel) -> _Regions:
-    """The given region map, else the localiser's, with the sentence for a case in which neither shows a region."""
+    """The given region map, else the localiser's or supervoxels, with the sentence for a case without a region."""
     names = [r.name for r in model.dataset.regions if r.value in model.required_values]
     what = " or ".join(names) or "region"
     if read.raw.regions is not None:
         return _Regions(read.raw.regions, "region maps", f"The given region map shows no {what}.")
+    parts = supervoxel_values(model.dataset)
+    if model.plan.graph.enabled and parts:
+        return _Regions(supervoxel_map(read.raw.images[0], parts), "supervoxels")
     if not model.localisers:
         return _Regions(None, "none", f"No region map was given (-r), and the model has no localiser to find {what}.")
     found = find_regions(read.raw.images[0], model)

@@ -12,7 +12,7 @@ from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import read_document, write_json
 
 Status = Literal["classified", "not classified", "failed"]
-RegionSource = Literal["region maps", "localiser", "none"]
+RegionSource = Literal["region maps", "localiser", "supervoxels", "none"]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def segmentation(
         labels: (slice, row, column) region map on the grid of the source series.
         regions: Those that it shows, see `present_regions`.
         identity: Of the answer.
-        automatic: Whether the model's localiser found them; else a person or another program gave them.
+        automatic: Whether the model's localiser or supervoxels made them; else a person or another program gave them.
     """
     masks = np.stack([labels == r.value for r in regions], axis=-1).astype(np.uint8)
     return Segmentation(

@@ -87,7 +87,7 @@ def _objects(
         labels = sitk.GetArrayFromImage(on_own_grid(answer.regions, answer.read.own))
         shown = present_regions(labels, model.dataset.regions)
         if shown:
-            automatic = answer.result.regions_from == "localiser"
+            automatic = answer.result.regions_from != "region maps"
             regions = objects["regions"] = segmentation(labels, shown, identity, automatic=automatic)
             voxel_mm3 = float(np.prod(answer.read.own.spacing_mm))
             volumes = [voxel_mm3 * np.count_nonzero(labels == r.value) for r in shown]

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from reactkd_auto.dataset import write_dataset
+from reactkd_auto.dataset import Dataset, write_dataset
 from reactkd_auto.model_folder import ModelConfig, ModelFolder
 from reactkd_auto.networks import build_localiser, build_student, save_weights
 from reactkd_auto.plan import Plan, write_plan
@@ -29,9 +29,9 @@ def plan_for_tests() -> Plan:
     return dataclasses.replace(plan, graph=graph, dose=dataclasses.replace(plan.dose, enabled=False, levels=()))
 
 
-def write_model(folder: Path, plan: Plan, *, folds: int = 2) -> ModelFolder:
+def write_model(folder: Path, plan: Plan, *, folds: int = 2, dataset: Dataset | None = None) -> ModelFolder:
     """A finished model of random weights; its localisers call everything background."""
-    dataset, model = small_dataset(), ModelFolder(folder)
+    dataset, model = dataset or small_dataset(), ModelFolder(folder)
     write_plan(folder / "plan.json", plan)
     write_dataset(folder, dataset)
     model.write_config(ModelConfig("auto", ("CT",), 0))

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from reactkd_auto.imageio import read_image, to_canonical
 from reactkd_auto.inference.command import main
 from reactkd_auto.jsonio import read_json, write_json
+from reactkd_auto.preprocessing.supervoxels import supervoxel_map, supervoxel_regions
+from tests.builders import small_dataset
 from tests.inference.conftest import LESION_CENTRES_MM, ORIGIN, plan_for_tests, write_cohort, write_model
 
 IMAGES = ("explanation", "uncertainty", "attention", "regions")
@@ -229,6 +232,27 @@ def test_a_model_without_regions_reads_the_whole_image_and_shows_its_activation_
     assert _rows(tmp_path / "out" / "regions.csv") == []
     image = sitk.ReadImage(str(tmp_path / "out" / "explanation" / "a_explanation.nii.gz"))
     assert 0 < sitk.GetArrayFromImage(image).max() <= 1
+
+
+def test_a_model_of_supervoxels_divides_a_new_ct_as_they_were_made(cohort, tmp_path):
+    plan, parts = plan_for_tests(), supervoxel_regions(4)
+    graph = dataclasses.replace(
+        plan.graph, organ=False, parcels=(0, 0, 0), lesions=0, rings="none", other_lesions=False, context=(1, 2, 3, 4)
+    )
+    plan = dataclasses.replace(plan, graph=graph, localiser=dataclasses.replace(plan.localiser, enabled=False))
+    divided = write_model(tmp_path / "model", plan, dataset=small_dataset(regions=parts))
+    assert _predict(cohort[0], tmp_path / "out", divided) == 0
+    row = _rows(tmp_path / "out" / "predictions.csv")[0]
+    assert (row["status"], row["regions_from"]) == ("classified", "supervoxels")
+    nodes = [r["node"] for r in _rows(tmp_path / "out" / "regions.csv") if r["case"] == "a"]
+    assert sorted(nodes) == [f"supervoxel_{i}" for i in range(1, 5)]
+    assert "divided into supervoxels" in (tmp_path / "out" / "report.html").read_text()
+    given = supervoxel_map(to_canonical(read_image(cohort[0] / "a_0000.nii.gz")), (1, 2, 3, 4))
+    (tmp_path / "maps").mkdir()
+    sitk.WriteImage(given, str(tmp_path / "maps" / "a.nii.gz"))
+    assert _predict(cohort[0], tmp_path / "again", divided, "-r", tmp_path / "maps") == 0
+    again = _rows(tmp_path / "again" / "predictions.csv")[0]
+    assert (again["regions_from"], again["p_low"]) == ("region maps", row["p_low"])
 
 
 def test_without_regions_or_localiser_a_case_is_not_classified(cohort, tmp_path):
