@@ -13,6 +13,8 @@ COMMANDS = {
     "reactkd_train": "training.command",
     "reactkd_predict": "inference.command",
     "reactkd_evaluate": "inference.evaluate_command",
+    "reactkd_export_model": "inference.export_command",
+    "reactkd_install_model": "inference.install_command",
     "reactkd_verify_dataset": "dataset_conversion.verify_command",
     "reactkd_convert_dicom": "dataset_conversion.dicom.command",
     "reactkd_convert_hcc_tace_seg": "dataset_conversion.hcc_tace_seg",
@@ -26,6 +28,7 @@ COMMANDS = {
     "reactkd_make_regions": "dataset_conversion.region_making.command",
     "reactkd_make_demo_dataset": "dataset_conversion.demo_command",
     "reactkd_demo": "commands.demo",
+    "reactkd_ablate": "commands.ablate.command",
     "reactkd_benchmark": "commands.benchmark.command",
 }
 
@@ -43,8 +46,9 @@ setup(
         "reactkd_auto": ["py.typed"],
         "reactkd_auto.planning.degrade": ["templates/*.html"],
         "reactkd_auto.planning.report": ["templates/*.html"],
-        "reactkd_auto.training": ["presets/*.json"],
-        "reactkd_auto.inference": ["templates/*.html"],
+        "reactkd_auto.commands.ablate": ["templates/*.html"],
+        "reactkd_auto.training": ["presets/*.json", "presets/teachers/*.json"],
+        "reactkd_auto.inference": ["templates/*.html", "templates/*.md"],
     },
     install_requires=[
         "torch>=2.8,!=2.9.*",  # networks, dose physics; 2.9 has 3D-convolution regressions

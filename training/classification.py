@@ -11,8 +11,8 @@ from torch import Tensor
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.plan import Plan
-from reactkd_auto.training.losses import CLASSIFICATION, ClassificationLoss, ClassificationName
-from reactkd_auto.training.preset import Preset
+from reactkd_auto.training.losses import CLASSIFICATION, ClassificationLoss
+from reactkd_auto.training.preset import ClassificationChoice, ClassificationName
 from reactkd_auto.training.sampling import planned_class_weights
 
 
@@ -29,16 +29,20 @@ class LabelLoss:
 
 
 def label_loss(
-    preset: Preset, plan: Plan, dataset: Dataset, cases: Sequence[CaseProperties], device: torch.device
+    choice: ClassificationChoice,
+    plan: Plan,
+    dataset: Dataset,
+    cases: Sequence[CaseProperties],
+    device: torch.device,
 ) -> LabelLoss:
-    """The preset's loss; class weights from ``cases`` where the plan balances by weights."""
+    """The chosen loss; class weights from ``cases`` where the plan balances by weights."""
     weights = planned_class_weights(cases, plan, len(dataset.classes))
     on_device = None if weights is None else torch.tensor(weights, device=device)
-    return LabelLoss(CLASSIFICATION[loss_name(preset, dataset)], on_device)
+    return LabelLoss(CLASSIFICATION[loss_name(choice, dataset)], on_device)
 
 
-def loss_name(preset: Preset, dataset: Dataset) -> ClassificationName:
+def loss_name(choice: ClassificationChoice, dataset: Dataset) -> ClassificationName:
     """``by_dataset``: ordinal for more than two ordered classes, else focal."""
-    if preset.classification != "by_dataset":
-        return preset.classification
+    if choice != "by_dataset":
+        return choice
     return "ordinal" if dataset.classes_ordered and len(dataset.classes) > 2 else "focal"

@@ -43,14 +43,13 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
 def forget(run: Run, fold: int) -> None:
     """Remove what was trained for this fold with this preset (a lock file stays)."""
     _empty(run.model.fold(fold))
-    for without in run.teacher_sets(fold):
-        teachers = run.teachers_folder(*without)
-        with locked(teachers):
-            if run.preset.distil:
-                _empty(teachers)
-            else:
-                _empty(teachers / "localiser")
-                (teachers / LOCALISER).unlink(missing_ok=True)
+    localiser = run.localiser_folder(fold)
+    with locked(localiser):
+        _empty(localiser / "localiser")
+        (localiser / LOCALISER).unlink(missing_ok=True)
+    for without in run.teacher_sets(fold) if run.preset.distil else ():
+        with locked(run.teachers_folder(*without)):
+            _empty(run.teachers_folder(*without))
 
 
 def _empty(folder: Path) -> None:

@@ -1,7 +1,9 @@
-"""Presets: what is trained with which losses, as data (``presets/NAME.json``)."""
+"""Presets: what is trained with which losses, as data (``presets/NAME.json``, ``presets/teachers/NAME.json``)."""
 
 from __future__ import annotations
 
+import functools
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +14,41 @@ from reactkd_auto.jsonio import read_document
 
 FOLDER = Path(__file__).resolve().parent / "presets"
 
+ClassificationName = Literal["focal", "cross_entropy", "ordinal"]
+ClassificationChoice = Literal["by_dataset", "focal", "cross_entropy", "ordinal"]
+"""``by_dataset``: ordinal for more than two ordered classes, else focal."""
+LossName = Literal[
+    "kl", "mse", "dkd", "dist", "logit_std", "node", "node_logit", "edge", "gw", "fgw", "fitnet", "at", "cirkd"
+]
+"""Losses of distillation; formula and paper of each in ``losses/``."""
+WeightingName = Literal["fused", "mean", "ca_mkd", "entropy_presence", "performance"]
+"""Whose logits a student learns: the fused teacher's, or a mixture of all; see ``teacher_weights.py``."""
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """How teachers are trained. Presets that name the same recipe share them.
+
+    Attributes:
+        name: Of the file, and of the folder ``teachers/NAME_seed0``.
+        encoder: Of every branch, a name in `networks.encoder.ENCODERS`.
+        classification: Loss of labels.
+        dose_consistency: Weight of the dose teacher's consistency term.
+        modality_dropout: Probability that a channel (never the base) is hidden from a sample.
+        modality_dropout_warmup: Share of the epochs over which that probability rises from 0.
+    """
+
+    name: str
+    encoder: Literal["segres", "swin"]
+    classification: ClassificationChoice
+    dose_consistency: float
+    modality_dropout: float
+    modality_dropout_warmup: float
+    schema_version: int = 1
+
+    def __post_init__(self) -> None:
+        _check_dropout(self.modality_dropout)
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -20,13 +57,14 @@ class Preset:
     Attributes:
         name: Of the file and of the results folder.
         description: One sentence for ``-h`` and the documentation.
-        distil: Whether a teacher is trained and the student learns from it; otherwise labels only.
-        classification: Loss of labels; ``by_dataset``: ordinal for more than two ordered classes, else focal.
-        alpha: Share of the logits' KL against labels.
-        temperature: T of all KL terms.
-        node, node_logit, edge: Weights of the region-graph losses.
-        dose_consistency: Weight of the dose teacher's consistency term.
-        modality_dropout: Probability that a channel (never the base) is hidden from a sample.
+        source: Paper that it follows.
+        teachers: Recipe of the teachers that the student learns from; None: labels only.
+        weighting: How the teachers' logits are put together.
+        classification: Loss of labels.
+        label_weight: Of that loss.
+        temperature: T of softened class probabilities.
+        losses: Weight of each loss of distillation.
+        modality_dropout: Probability that a channel (never the base) is hidden from a student that sees several.
         modality_dropout_warmup: Share of the epochs over which that probability rises from 0.
         cbam: What the student does with the attention module it is handed.
         student_channels: Channels the student sees; empty: the base alone.
@@ -35,14 +73,13 @@ class Preset:
 
     name: str
     description: str
-    distil: bool
-    classification: Literal["by_dataset", "focal", "cross_entropy", "ordinal"]
-    alpha: float
+    source: str
+    teachers: str | None
+    weighting: WeightingName
+    classification: ClassificationChoice
+    label_weight: float
     temperature: float
-    node: float
-    node_logit: float
-    edge: float
-    dose_consistency: float
+    losses: dict[str, float]
     modality_dropout: float
     modality_dropout_warmup: float
     cbam: Literal["frozen", "fine_tune"]
@@ -51,12 +88,22 @@ class Preset:
     schema_version: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha {self.alpha}, expected 0…1")
-        if not 0 <= self.modality_dropout < 1:
-            raise ValueError(f"modality_dropout {self.modality_dropout}, expected 0 ≤ p < 1")
+        _check_dropout(self.modality_dropout)
         if self.temperature <= 0:
             raise ValueError(f"temperature {self.temperature}, expected > 0")
+        known = typing.get_args(LossName)
+        if unknown := sorted(set(self.losses) - set(known)):
+            raise ValueError(f"losses: {unknown[0]!r} is unknown, expected out of {', '.join(known)}")
+        for name, weight in {"label_weight": self.label_weight, **self.losses}.items():
+            if weight < 0:
+                raise ValueError(f"{name} {weight}, expected 0 or more")
+        if self.distil != bool(self.losses):
+            raise ValueError(f"teachers {self.teachers} with {len(self.losses)} losses, expected both or neither")
+
+    @property
+    def distil(self) -> bool:
+        """Whether teachers are trained and the student learns from them; otherwise labels only."""
+        return self.teachers is not None
 
     def channels(self, dataset: Dataset) -> tuple[str, ...]:
         """Names of the student's channels, the base first.
@@ -84,3 +131,18 @@ def read_preset(name: str) -> Preset:
     if name not in preset_names():
         raise UserError(f"--preset {name}: unknown, expected one of {', '.join(preset_names())}.")
     return read_document(Preset, FOLDER / f"{name}.json")
+
+
+@functools.cache
+def read_teacher_recipe(name: str) -> TeacherRecipe:
+    """Read a recipe of teachers by the name that a preset gives.
+
+    Raises:
+        UserError: No such recipe.
+    """
+    return read_document(TeacherRecipe, FOLDER / "teachers" / f"{name}.json")
+
+
+def _check_dropout(probability: float) -> None:
+    if not 0 <= probability < 1:
+        raise ValueError(f"modality_dropout {probability}, expected 0 ≤ p < 1")

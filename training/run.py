@@ -13,18 +13,18 @@ from reactkd_auto.dataset import Dataset, read_dataset
 from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import content_hash, to_plain
-from reactkd_auto.model_folder import ModelFolder
+from reactkd_auto.model_folder import ModelFolder, model_name
 from reactkd_auto.plan import Plan, read_plan
 from reactkd_auto.splits import Splits, read_splits
-from reactkd_auto.training.preset import Preset
+from reactkd_auto.training.distillation import distillation_losses
+from reactkd_auto.training.preset import Preset, TeacherRecipe, read_teacher_recipe
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import Workspace
 
 TeacherMode = Literal["in_sample", "cross_fitted"]
 FEWEST_FOLDS_TO_CROSS_FIT = 3
-TEACHER_CONFIG = "auto"
-TEACHER_RECIPE = ("classification", "dose_consistency", "modality_dropout", "modality_dropout_warmup")
-"""What of a preset the teachers depend on; presets that agree in it share teachers."""
+USUAL_TEACHERS = "auto"
+"""Recipe beside whose teachers the localisers lie, which no recipe changes."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Run:
     @property
     def model(self) -> ModelFolder:
         """The model folder that this run fills."""
-        mode = "_cross_fitted" if self.cross_fitted else ""
-        return ModelFolder(self.results / f"{self.preset.name}{mode}_seed{self.seed}")
+        name = model_name(self.preset.name, cross_fitted=self.cross_fitted, seed=self.seed)
+        return ModelFolder(self.results / name)
 
     @property
     def cross_fitted(self) -> bool:
@@ -80,10 +80,26 @@ class Run:
         others = [g for g in range(self.plan.folds) if g != fold] if self.cross_fitted else []
         return [(fold,), *((min(fold, g), max(fold, g)) for g in others)]
 
+    @property
+    def recipe(self) -> TeacherRecipe:
+        """How the preset's teachers are trained."""
+        return read_teacher_recipe(self.preset.teachers or USUAL_TEACHERS)
+
+    @property
+    def all_teachers(self) -> Path:
+        """Where every teacher of this recipe and seed has its folder."""
+        return self._teachers(self.recipe.name)
+
     def teachers_folder(self, *without: int) -> Path:
-        """Teachers that never saw these folds, shared by all presets and by the students of these folds."""
-        name = "without_" + "_".join(map(str, without))
-        return self.results / "teachers" / f"{TEACHER_CONFIG}_seed{self.seed}" / name
+        """Teachers that never saw these folds, shared by presets of one recipe and by the students of these folds."""
+        return self.all_teachers / ("without_" + "_".join(map(str, without)))
+
+    def localiser_folder(self, fold: int) -> Path:
+        """The localiser that never saw this fold, shared by all presets."""
+        return self._teachers(USUAL_TEACHERS) / f"without_{fold}"
+
+    def _teachers(self, recipe: str) -> Path:
+        return self.results / "teachers" / f"{recipe}_seed{self.seed}"
 
     def training_cases(self, *without: int) -> list[CaseProperties]:
         """Cases of all other folds."""
@@ -103,10 +119,8 @@ class Run:
 
     def settings(self, stage: Literal["teachers", "student"]) -> dict[str, Any]:
         """What a stage's result depends on; with other settings it is another result."""
-        schedule, preset = self.schedule(stage), self.preset
-        recipe = {k: v for k, v in to_plain(preset).items() if k not in ("name", "description")}
-        if stage == "teachers":
-            recipe = {k: v for k, v in recipe.items() if k in TEACHER_RECIPE}
+        schedule, document = self.schedule(stage), self.recipe if stage == "teachers" else self.preset
+        recipe = {k: v for k, v in to_plain(document).items() if k not in ("name", "description", "source")}
         return {
             "plan": self.plan.hash,
             "seed": self.seed,
@@ -132,7 +146,8 @@ def open_run(
     """Find and read everything that training needs.
 
     Raises:
-        UserError: Dataset not planned yet, cases missing, folds not those of the plan, an option out of range.
+        UserError: Dataset not planned yet, cases missing, folds not those of the plan, an option out of range, a preset
+            whose conditions the plan does not meet.
     """
     for name, value in (("--epochs", epochs), ("--iterations", iterations)):
         if value is not None and value < 1:
@@ -149,6 +164,7 @@ def open_run(
     if splits.hash != document.splits_hash:
         raise UserError(f"{preprocessed / 'splits.json'}: not the folds of {path.name}, expected those; plan again.")
     preset.channels(data)
+    distillation_losses(preset, document, data)
     if teachers == "cross_fitted" and document.folds < FEWEST_FOLDS_TO_CROSS_FIT:
         raise UserError(
             f"--teachers cross_fitted: found {document.folds} folds, expected at least {FEWEST_FOLDS_TO_CROSS_FIT}, so "

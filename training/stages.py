@@ -20,6 +20,7 @@ from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
 from reactkd_auto.training.checkpoint import check_settings
 from reactkd_auto.training.loader import Feed, case_feed, split, stream
 from reactkd_auto.training.loop import Job, Task, train_stage
+from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import stage_number
@@ -40,12 +41,15 @@ def run_stages(run: Run, fold: int, stop: StopRequest) -> None:
 
 def train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
     """Localiser and, where the preset distils, the dual teachers of a fold; cross-fitted: of its pairs too."""
+    if run.plan.localiser.enabled:
+        with locked(run.localiser_folder(fold), "localiser"):
+            _train_localiser(run, fold, stop)
+    if not run.preset.distil:
+        return
     for without in run.teacher_sets(fold):
-        with locked(run.teachers_folder(*without), "localiser"):
-            if run.plan.localiser.enabled and without == (fold,):
-                _train_localiser(run, fold, stop)
-            if run.preset.distil:
-                _train_teachers(run, without, stop)
+        with locked(run.teachers_folder(*without)):
+            _train_teachers(run, without, stop)
+    tell_readiness(run)
 
 
 def train_student(run: Run, fold: int, stop: StopRequest) -> None:
@@ -59,7 +63,7 @@ def train_student(run: Run, fold: int, stop: StopRequest) -> None:
     feed = case_feed(run.case_folder, cases, run.plan, run.dataset, balanced=_balanced(run))
     average = _train(run, (fold,), "student", task, feed, schedule=run.schedule("student"), folder=folder, stop=stop)
     assert isinstance(average, student_stage.Pupil)
-    localiser = run.teachers_folder(fold) / localiser_stage.WEIGHTS
+    localiser = run.localiser_folder(fold) / localiser_stage.WEIGHTS
     if run.plan.localiser.enabled and localiser.exists():
         with atomic_path(run.model.localiser_weights(fold)) as temporary:
             shutil.copyfile(localiser, temporary)
@@ -92,7 +96,7 @@ def _train_teachers(run: Run, without: tuple[int, ...], stop: StopRequest) -> No
 
 
 def _train_localiser(run: Run, fold: int, stop: StopRequest) -> None:
-    weights, folder = run.teachers_folder(fold) / localiser_stage.WEIGHTS, run.teachers_folder(fold) / "localiser"
+    weights, folder = run.localiser_folder(fold) / localiser_stage.WEIGHTS, run.localiser_folder(fold) / "localiser"
     schedule = localiser_stage.localiser_schedule(run.schedule("teachers"))
     settings = {"plan": run.plan.hash, "seed": run.seed, "epochs": schedule.epochs, "iterations": schedule.iterations}
     if weights.exists():  # of whatever length: it finds regions, it does not compete

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -22,8 +23,9 @@ from reactkd_auto.predictor import predict_batch
 from reactkd_auto.regions.slots import node_slots
 from reactkd_auto.training.augment import Views, centred
 from reactkd_auto.training.classification import LabelLoss, label_loss
+from reactkd_auto.training.distillation import distillation_losses
 from reactkd_auto.training.loader import Arrays
-from reactkd_auto.training.losses import NodeProjection, edge_loss, logits_kl, node_logit_kl, node_loss
+from reactkd_auto.training.losses import DistillationLoss, Lesson
 from reactkd_auto.training.modality_dropout import hide_channels, hiding_probability
 from reactkd_auto.training.preset import Preset
 from reactkd_auto.training.run import Run
@@ -32,23 +34,25 @@ from reactkd_auto.training.tutors import Tutors
 from reactkd_auto.training.views import held_out_batches, training_views
 from reactkd_auto.training.watch import auc
 
+logger = logging.getLogger(__name__)
+
 LESION_KINDS = ("lesion", "other_lesions")
 
 
 class Pupil(nn.Module):
-    """The student, and what is trained with it but not kept: the projection of its node features."""
+    """The student, and what is trained with it but not kept: losses of distillation with their projections."""
 
-    def __init__(self, student: Student, projection: NodeProjection | None) -> None:
+    def __init__(self, student: Student, losses: Mapping[str, DistillationLoss]) -> None:
         super().__init__()
         self.student = student
-        self.projection = projection
+        self.losses = nn.ModuleDict(losses)
 
 
 class StudentTask:
     """Losses of one step (see `loop.Task`).
 
-    ``(1 − α) L_cls + α T² KL + node + node_logit + edge``; without teachers L_cls alone. Teachers see the very sample
-    that the student sees, with all its channels, and get no gradient.
+    The preset's weighted sum of the loss of labels and of the losses of distillation; without teachers the former
+    alone. Teachers see the very sample that the student sees, with all its channels, and get no gradient.
     """
 
     def __init__(
@@ -79,19 +83,11 @@ class StudentTask:
         )
         answer = self._student(views, graph, moment, generator)
         losses = {"labels": self.label_loss(answer.logits, views.label)}
-        if self.tutors is None:
-            return {"loss": losses["labels"], **losses}
-        taught = self.tutors.answer(views, graph, arrays["names"])
-        losses["logits"] = logits_kl(answer.logits, taught.logits, temperature=self.preset.temperature)
-        losses |= self._graph_losses(answer, taught)
-        preset = self.preset
-        weights = {
-            "labels": 1 - preset.alpha,
-            "logits": preset.alpha,
-            "node": preset.node,
-            "node_logit": preset.node_logit,
-            "edge": preset.edge,
-        }
+        if self.tutors is not None:
+            taught = self.tutors.answer(views, graph, arrays["names"])
+            lesson = Lesson(answer, taught, views.label, graph.weights, self.lesion_slots)
+            losses |= {name: loss(lesson) for name, loss in self.module.losses.items()}
+        weights = {"labels": self.preset.label_weight, **self.preset.losses}
         total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
         return {"loss": total, **losses}
 
@@ -121,47 +117,38 @@ class StudentTask:
         answer: Outputs = self.module.student(images, present, views.valid[:, self.selected], graph)
         return answer
 
-    def _graph_losses(self, answer: Outputs, taught: Outputs) -> dict[str, Tensor]:
-        """Node, node-logit and edge losses over the nodes that both have; none without a graph."""
-        projection, mask = self.module.projection, answer.node_valid & taught.node_valid
-        if projection is None or not mask.shape[1]:
-            return {}
-        target = projection.target(taught.node_features, mask)
-        return {
-            "node": node_loss(projection(answer.node_features), target, mask),
-            "node_logit": node_logit_kl(
-                answer.node_logits,
-                taught.node_logits,
-                mask & self.lesion_slots,
-                temperature=self.preset.temperature,
-            ),
-            "edge": edge_loss(answer.node_features, taught.node_features, mask),
-        }
-
 
 def new_task(run: Run, fold: int, tutors: Tutors | None, watched: Sequence[CaseProperties]) -> StudentTask:
     """A fresh student for a fold, with the teachers' attention handed over."""
     student = new_student(run)
-    projection = None
+    losses: dict[str, DistillationLoss] = {}
     if tutors is not None:
         student.cbam.load_state_dict(tutors.own.cbam.state_dict())
         student.cbam.requires_grad_(run.preset.cbam == "fine_tune")
-        if run.plan.graph.enabled:
-            width = run.plan.network.embedding_width * len(run.plan.network.pooled_stages)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(run.seed)
-                projection = NodeProjection(width, width).to(run.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            losses = distillation_losses(run.preset, run.plan, run.dataset)
+    _tell(run, losses)
     return StudentTask(
-        Pupil(student, projection),
+        Pupil(student, losses).to(run.device),
         tutors,
         plan=run.plan,
         dataset=run.dataset,
         preset=run.preset,
-        label_loss=label_loss(run.preset, run.plan, run.dataset, run.training_cases(fold), run.device),
+        label_loss=label_loss(run.preset.classification, run.plan, run.dataset, run.training_cases(fold), run.device),
         case_folder=run.case_folder,
         watched=watched,
         device=run.device,
     )
+
+
+def _tell(run: Run, losses: Mapping[str, DistillationLoss]) -> None:
+    weights = {"labels": run.preset.label_weight, **{name: run.preset.losses[name] for name in losses}}
+    logger.info("losses and weights: %s.", ", ".join(f"{name} {weight:g}" for name, weight in weights.items()))
+    if left_out := sorted(set(run.preset.losses) - set(losses)):
+        logger.warning("losses %s are left out: the plan has no region graph.", ", ".join(left_out))
+    for remark in (loss.remark for loss in losses.values() if loss.remark):
+        logger.info("%s", remark)
 
 
 def new_student(run: Run) -> Student:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.networks import GraphInputs, Outputs, Teachers, build_teachers, load_weights
+from reactkd_auto.networks import GraphInputs, Outputs, Teachers, build_teachers, load_weights, swin
 from reactkd_auto.plan import Plan
 from reactkd_auto.training.augment import Views
 from reactkd_auto.training.classification import LabelLoss, label_loss
@@ -43,16 +43,16 @@ class TeacherTask:
         *,
         plan: Plan,
         dataset: Dataset,
-        preset: Preset,
+        recipe: TeacherRecipe,
         label_loss: LabelLoss,
         case_folder: Path,
         watched: Sequence[CaseProperties],
         device: torch.device,
     ) -> None:
         self.module = teachers
-        self.plan, self.dataset, self.preset = plan, dataset, preset
+        self.plan, self.dataset, self.recipe = plan, dataset, recipe
         self.label_loss, self.case_folder, self.watched, self.device = label_loss, case_folder, watched, device
-        self.consistent = plan.dose.enabled and preset.dose_consistency > 0
+        self.consistent = plan.dose.enabled and recipe.dose_consistency > 0
 
     def step(self, arrays: Arrays, moment: Moment) -> dict[str, Tensor]:
         """Losses of one batch."""
@@ -64,9 +64,9 @@ class TeacherTask:
             device=self.device,
             doses=2 if self.consistent else 1,
         )
-        preset = self.preset
+        recipe = self.recipe
         probability = hiding_probability(
-            moment.progress, limit=preset.modality_dropout, warmup=preset.modality_dropout_warmup
+            moment.progress, limit=recipe.modality_dropout, warmup=recipe.modality_dropout_warmup
         )
         present = hide_channels(views.present, probability, generator)
         answers = self.module(views.image, views.doses[:, :1], present, views.valid, graph)
@@ -78,7 +78,7 @@ class TeacherTask:
         if self.consistent:
             higher = self._at_higher_dose(views, graph)
             losses["consistency"] = dose_consistency(answers.dose.logits, higher.logits)
-        weights = {"consistency": preset.dose_consistency}
+        weights = {"consistency": recipe.dose_consistency}
         total = torch.stack([weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
         return {"loss": total, **losses}
 
@@ -98,22 +98,30 @@ class TeacherTask:
 
 def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]) -> TeacherTask:
     """Fresh teachers that leave out these folds."""
-    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=True).to(run.device)
+    recipe = run.recipe
+    teachers = new_teachers(run).to(run.device)
+    if recipe.encoder == "swin":
+        logger.info("%s", swin.describe(run.plan))
     return TeacherTask(
         teachers,
         plan=run.plan,
         dataset=run.dataset,
-        preset=run.preset,
-        label_loss=label_loss(run.preset, run.plan, run.dataset, run.training_cases(*without), run.device),
+        recipe=recipe,
+        label_loss=label_loss(recipe.classification, run.plan, run.dataset, run.training_cases(*without), run.device),
         case_folder=run.case_folder,
         watched=watched,
         device=run.device,
     )
 
 
+def new_teachers(run: Run) -> Teachers:
+    """Teachers with initial weights, as the preset's recipe wants them."""
+    return build_teachers(run.plan, run.dataset, seed=run.seed, encoder=run.recipe.encoder, channels_last=True)
+
+
 def load_teachers(run: Run, *without: int) -> Teachers:
     """The finished teachers that left out these folds: EMA weights, in evaluation mode, without gradients."""
-    teachers = build_teachers(run.plan, run.dataset, seed=run.seed, channels_last=True)
+    teachers = new_teachers(run)
     load_weights(run.teachers_folder(*without) / WEIGHTS, teachers)
     return teachers.to(run.device).eval().requires_grad_(False)
 

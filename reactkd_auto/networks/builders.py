@@ -18,14 +18,15 @@ from reactkd_auto.errors import UserError
 from reactkd_auto.plan import EncoderPlan, Plan
 from reactkd_auto.regions.slots import node_slots
 
+from . import swin
 from .cbam3d import CBAM3D
 from .encoder import ENCODERS
 from .fusion import Branch, MissingToken
 from .localiser import Localiser, localiser_classes
 from .pooling import map_stages
 from .readout import RegionReadout
-from .student import PresenceInput, Student
 from .recompute import recompute_activations
+from .student import PresenceInput, Student
 from .teachers import Teachers
 
 LESION_KINDS = ("lesion", "other_lesions")
@@ -109,6 +110,7 @@ def _branch(plan: Plan, size: EncoderPlan, *, in_channels: int, encoder: str) ->
     if encoder not in ENCODERS:
         raise UserError(f"encoder {encoder!r} is unknown, expected one of {', '.join(ENCODERS)}.")
     network = plan.network
+    size = swin.SIZES[plan.device] if encoder == "swin" else size
     built = ENCODERS[encoder](in_channels, size, network.strides)
     return Branch(built, stages=map_stages(network), width=network.embedding_width)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reactkd_auto.plan import EncoderPlan, Triple
 
 from .recompute import Thrifty, run
+from .swin import SwinEncoder
 
 NORM_GROUPS = 8
 
@@ -89,5 +90,5 @@ def _each(function: Callable[[int], int], triple: Triple) -> Triple:
 
 
 EncoderFactory = Callable[[int, EncoderPlan, tuple[Triple, ...]], Encoder]
-ENCODERS: Mapping[str, EncoderFactory] = MappingProxyType({"segres": SegResEncoder})
+ENCODERS: Mapping[str, EncoderFactory] = MappingProxyType({"segres": SegResEncoder, "swin": SwinEncoder})
 """Encoders by name; each takes (in_channels, plan, strides)."""

@@ -51,6 +51,7 @@ class Outputs:
         node_attention: [B, N], sums to 1 over lesion nodes (all nodes where the case has no lesion), or all 0.
         node_valid: bool [B, N].
         attention: CBAM's spatial attention [B, 1, z, y, x], one a map stage.
+        maps: Attended maps [B, E, z, y, x], one a map stage, in the network's own precision.
     """
 
     logits: Tensor
@@ -60,6 +61,7 @@ class Outputs:
     node_attention: Tensor
     node_valid: Tensor
     attention: tuple[Tensor, ...]
+    maps: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class RegionReadout(Thrifty):
             node_attention=weights,
             node_valid=graph.node_valid,
             attention=attention,
+            maps=tuple(maps),
         )
 
     def _node_states(self, features: Tensor, graph: GraphInputs) -> Tensor:

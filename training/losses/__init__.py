@@ -1,24 +1,34 @@
-"""Losses, one a file, and the registry that presets choose from by name.
+"""Losses, one a file, and the registries that presets choose from by name.
 
 Every loss takes a whole batch with masks instead of indexing it, so that nothing waits for the device.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
+from reactkd_auto.training.losses.attention_transfer import AttentionTransfer, attention_transfer
+from reactkd_auto.training.losses.cirkd import CrossImageRelations, cross_image_relations
 from reactkd_auto.training.losses.cross_entropy import cross_entropy
+from reactkd_auto.training.losses.dist import Dist, dist
+from reactkd_auto.training.losses.dkd import DecoupledKd, dkd
 from reactkd_auto.training.losses.dose_consistency import dose_consistency
-from reactkd_auto.training.losses.edge import edge_loss
+from reactkd_auto.training.losses.edge import EdgeLoss, edge_loss
+from reactkd_auto.training.losses.fitnet import FitNet, hint_loss
 from reactkd_auto.training.losses.focal import focal
-from reactkd_auto.training.losses.logits_kd import logits_kl, node_logit_kl
-from reactkd_auto.training.losses.node import NodeProjection, node_loss
+from reactkd_auto.training.losses.gromov_wasserstein import fused_gromov_wasserstein
+from reactkd_auto.training.losses.gw import FusedGwLoss, GwLoss, fused_gw_loss, gw_loss
+from reactkd_auto.training.losses.kl import LogitsKl, logits_kl
+from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson, Setting
+from reactkd_auto.training.losses.logit_std import StandardisedKl, standardised_kl
+from reactkd_auto.training.losses.mse import LogitsMse, logits_mse
+from reactkd_auto.training.losses.node import NodeLoss, NodeProjection, node_loss
+from reactkd_auto.training.losses.node_logit import NodeLogitKl, node_logit_kl
 from reactkd_auto.training.losses.ordinal import ordinal
 from reactkd_auto.training.losses.segmentation import dice_and_cross_entropy
-
-ClassificationName = Literal["focal", "cross_entropy", "ordinal"]
+from reactkd_auto.training.preset import ClassificationName, LossName
 
 
 class ClassificationLoss(Protocol):
@@ -35,18 +45,48 @@ CLASSIFICATION: dict[ClassificationName, ClassificationLoss] = {
 }
 """Classification losses by the name that a preset uses."""
 
+DISTILLATION: dict[LossName, type[DistillationLoss]] = {
+    "kl": LogitsKl,
+    "mse": LogitsMse,
+    "dkd": DecoupledKd,
+    "dist": Dist,
+    "logit_std": StandardisedKl,
+    "node": NodeLoss,
+    "node_logit": NodeLogitKl,
+    "edge": EdgeLoss,
+    "gw": GwLoss,
+    "fgw": FusedGwLoss,
+    "fitnet": FitNet,
+    "at": AttentionTransfer,
+    "cirkd": CrossImageRelations,
+}
+"""Losses of distillation by the name that a preset uses."""
+
 __all__ = [
     "CLASSIFICATION",
+    "DISTILLATION",
     "ClassificationLoss",
-    "ClassificationName",
+    "DistillationLoss",
+    "Lesson",
     "NodeProjection",
+    "Setting",
+    "attention_transfer",
     "cross_entropy",
+    "cross_image_relations",
     "dice_and_cross_entropy",
+    "dist",
+    "dkd",
     "dose_consistency",
     "edge_loss",
     "focal",
+    "fused_gromov_wasserstein",
+    "fused_gw_loss",
+    "gw_loss",
+    "hint_loss",
     "logits_kl",
+    "logits_mse",
     "node_logit_kl",
     "node_loss",
     "ordinal",
+    "standardised_kl",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from reactkd_auto.training.losses.logits_kd import softened_kl
+from reactkd_auto.training.losses.kl import softened_kl
 
 
 def dose_consistency(lower: Tensor, higher: Tensor) -> Tensor:

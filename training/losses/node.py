@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reactkd_auto.networks.standardise import RunningStandardisation
+from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson, Setting
 from reactkd_auto.training.losses.masked import masked_mean
 
 DECAY = 0.99
@@ -42,3 +43,18 @@ def node_loss(projected: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     losses = functional.smooth_l1_loss(projected.float(), target.detach(), reduction="none").mean(-1)
     return masked_mean(losses, mask)
+
+
+class NodeLoss(DistillationLoss):
+    """`node_loss` of the nodes that both graphs have, with its projection."""
+
+    needs_graph = True
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.projection = NodeProjection(setting.node_width, setting.node_width)
+
+    def forward(self, lesson: Lesson) -> Tensor:
+        """See `node_loss`."""
+        target = self.projection.target(lesson.teacher.node_features, lesson.nodes)
+        return node_loss(self.projection(lesson.student.node_features), target, lesson.nodes)

@@ -1,11 +1,11 @@
-"""Distillation of logits, of patients and of region nodes."""
+"""Distillation of logits by Kullback-Leibler divergence."""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import functional
 
-from reactkd_auto.training.losses.masked import masked_mean
+from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson
 
 
 def softened_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -23,12 +23,9 @@ def logits_kl(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor
     return softened_kl(student, teacher, temperature).mean()
 
 
-def node_logit_kl(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-    """Mean of `softened_kl` over lesion nodes (METHOD.md section 3, L_nlog).
+class LogitsKl(DistillationLoss):
+    """`logits_kl` of patients."""
 
-    Args:
-        student, teacher: (B, N, K) logits of each node.
-        mask: (B, N) true for valid lesion nodes.
-        temperature: T.
-    """
-    return masked_mean(softened_kl(student, teacher, temperature), mask)
+    def forward(self, lesson: Lesson) -> Tensor:
+        """See `logits_kl`."""
+        return logits_kl(lesson.student.logits, lesson.teacher.logits, temperature=self.temperature)
