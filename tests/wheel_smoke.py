@@ -35,7 +35,9 @@ def resources_are_there() -> None:
     for pattern in (
         "py.typed",
         "training/presets/auto.json",
+        "training/presets/teachers/auto.json",
         "inference/templates/*.html",
+        "inference/templates/*.md",
         "planning/degrade/templates/*.html",
         "planning/report/templates/*.html",
     ):

@@ -20,6 +20,7 @@ A second call continues where the first one stopped, and a finished fold says so
   reactkd_train 0                     fold 0 of the only dataset
   reactkd_train all -d 3              every fold of dataset 3
   reactkd_train 0 --preset baseline   labels only, for comparison
+  reactkd_train 0 --preset paper      the published recipe, for comparison
 
 presets:
 """
@@ -27,7 +28,7 @@ presets:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    presets = "".join(f"  {name:10s} {read_preset(name).description}\n" for name in preset_names())
+    presets = "".join(f"  {name:13s} {read_preset(name).description}\n" for name in preset_names())
     parser = new_parser("reactkd_train", DESCRIPTION + presets)
     parser.add_argument("fold", metavar="FOLD", type=_fold, help="the fold to keep apart, from 0 on; or all")
     add_workspace_options(parser)

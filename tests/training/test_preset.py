@@ -11,6 +11,7 @@ from reactkd_auto.training import preset as module
 from reactkd_auto.training.classification import loss_name
 from reactkd_auto.training.losses import CLASSIFICATION, DISTILLATION
 from reactkd_auto.training.preset import ClassificationName, LossName, preset_names, read_preset, read_teacher_recipe
+from tests.conftest import ROOT
 
 from .conftest import tiny_dataset
 
@@ -22,6 +23,16 @@ def test_every_preset_is_readable_and_named_as_its_file(name):
     assert preset.description
     assert preset.source
     assert preset.teachers is None or read_teacher_recipe(preset.teachers).name == preset.teachers
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_stands_in_the_documentation_as_it_is(name):
+    preset = read_preset(name)
+    rows = (ROOT / "documentation" / "explanation" / "method.md").read_text(encoding="utf-8").splitlines()
+    row = next(row for row in rows if row.startswith(f"| `{name}` | labels"))
+    weights = {"labels": preset.label_weight, **preset.losses}
+    assert " · ".join(f"{loss} {weight:g}" for loss, weight in weights.items()) in row
+    assert preset.source in row
 
 
 def test_every_loss_has_a_preset_and_every_name_a_loss():
