@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactkd_auto.dose.patches import PATCH
-from reactkd_auto.drawing.marks import scale_bar
+from reactkd_auto.drawing.marks import black_outline, scale_bar
 from reactkd_auto.drawing.style import FAINT, INK, STYLE
 from reactkd_auto.drawing.windows import Window
 from reactkd_auto.jsonio import atomic_path
@@ -203,7 +203,13 @@ def _mark_rois(axes: Axes, noise: SliceNoise, view: View) -> None:
         y, x = top * view.spacing[0], left * view.spacing[1]
         height, width = (bottom - top) * view.spacing[0], (right - left) * view.spacing[1]
         axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=ROI_COLOURS[i], linewidth=1.4))
-        axes.text(x + 1.5, y + 1.5, NAMES[i], color=ROI_COLOURS[i], fontsize=11, va="top", fontweight="bold")
+        letter: dict[str, Any] = {
+            "color": ROI_COLOURS[i],
+            "fontsize": 15,
+            "fontweight": "bold",
+            "path_effects": black_outline(),
+        }
+        axes.text(x, y - 1, NAMES[i], va="bottom", **letter)
 
 
 def _histogram(axes: Axes, noise: SliceNoise, font: float) -> None:

@@ -42,14 +42,14 @@ def write_report(output: Path, results: Sequence[CtResult], options: Options) ->
 def describe_calibration(calibration: DoseCalibration) -> list[tuple[str, str, str]]:
     """(what, value, meaning) rows of the page's table."""
     flux = np.asarray(calibration.flux)
-    spread = f" ({flux.min():.3g}…{flux.max():.3g} along the slices)" if len(flux) > 1 else ""
+    spread = f" ({_round(flux.min())}…{_round(flux.max())} along the slices)" if len(flux) > 1 else ""
     taps = np.asarray(calibration.z_taps)
     correlation = float((taps[1:] * taps[:-1]).sum())
     rows = [
         ("confidence", f"{calibration.confidence:.2f}", f"0 preset … 1; {calibration.patches} soft-tissue patches"),
         (
             "flux N₀",
-            f"{np.median(flux):.3g}{spread}",
+            f"{_round(np.median(flux))}{spread}",
             "counts of a central ray in air, 1000 views over 180°, 0.6 mm wide",
         ),
         ("kernel", f"{_half(calibration):.2f} mm⁻¹", "frequency at which the kernel falls to half the ramp"),
@@ -67,6 +67,11 @@ def describe_calibration(calibration: DoseCalibration) -> list[tuple[str, str, s
         y, x = (2 * a for a in calibration.ellipse_mm)
         rows.append(("body outside the crop", f"{y:.0f} × {x:.0f} mm", "ellipse of water, assumed"))
     return rows
+
+
+def _round(counts: float) -> str:
+    """604321.0 → ``604,000``."""
+    return f"{float(f'{counts:.3g}'):,.0f}"
 
 
 def _half(calibration: DoseCalibration) -> float:
