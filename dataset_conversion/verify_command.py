@@ -11,10 +11,12 @@ from reactkd_auto.workspace import open_workspace
 
 DESCRIPTION = """Check a raw dataset wholly, in one run, and print every problem as a table: file, found, expected.
 
-Checked are dataset.json, the label tables (unknown classes, duplicate cases, patients in training and test), the files
-(missing base images, files that belong to no case) and every image: readable, three-dimensional, finite, plausible
-spacing, axes at right angles, HU or SUV by its role, channels that overlap the base image in space, region maps on its
-grid with known values, two cases with the same voxels. A missing channel or region map is normal, and only counted.
+Checked are dataset.json, the label tables (unknown classes, duplicate cases, patients in training and test or spelt
+twice), the files (missing base images, files that belong to no case, sidecars) and every image: readable,
+three-dimensional, not coloured, finite, plausible spacing, axes at right angles, qform and sform that agree, HU or SUV
+by its role, channels that overlap the base image in space, region maps on its grid with known values, two images with
+the same voxels. A missing channel or region map is normal, and only counted; so are left-handed axes, which reading
+turns.
 
 Exit code: 0 without problems, 2 with problems."""
 

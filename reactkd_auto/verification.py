@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
 
 from .dataset import Dataset
 from .imageio import Problem, RawCase, list_cases, load_case
 from .imageio.raw_case import examine_case
 
-__all__ = ["CaseReport", "Problem", "RawCase", "inspect_case", "list_cases", "load_case", "verify_case"]
+__all__ = ["CaseReport", "Problem", "RawCase", "inspect_case", "list_cases", "load_case", "verify_case", "voxel_hash"]
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,14 @@ class CaseReport:
         problems: All faults of its files, in channel order, the region map's last.
         channels: Indices of the channels that were read without a fault.
         has_regions: Whether it has a region map without a fault.
-        base_hash: SHA-256 of the base image's voxels and size, or None if it could not be read.
+        voxel_hashes: See `voxel_hash`, of each of ``channels``.
     """
 
     case: str
     problems: tuple[Problem, ...]
     channels: tuple[int, ...]
     has_regions: bool
-    base_hash: str | None
+    voxel_hashes: Mapping[int, str]
 
 
 def verify_case(
@@ -49,14 +53,13 @@ def inspect_case(
         tuple(f.problem for f in faults),
         tuple(sorted(raw.images)),
         raw.regions is not None,
-        _base_hash(raw),
+        {index: voxel_hash(image) for index, image in raw.images.items()},
     )
 
 
-def _base_hash(raw: RawCase) -> str | None:
-    import SimpleITK as sitk
-
-    if 0 not in raw.images:
-        return None
-    values = sitk.GetArrayFromImage(raw.images[0])
-    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
+def voxel_hash(image: sitk.Image) -> str:
+    """SHA-256 of an image's voxel values and size, wherever it lies and however its file was written."""
+    values = sitk.GetArrayViewFromImage(image)
+    digest = hashlib.sha256(repr(values.shape).encode())
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()

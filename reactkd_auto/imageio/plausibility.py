@@ -19,6 +19,8 @@ LARGEST_UNSHIFTED_HU = 1500.0
 MOST_NEGATIVE_SUV = -0.1
 LARGEST_SUV = 500.0
 LARGEST_MEDIAN_SUV = 20.0
+SMALLEST_MEDIAN_SUV = 0.02
+NORMALISED_TOLERANCE = 1e-5
 
 
 def check_units(image: sitk.Image, role: ChannelRole, path: Path) -> None:
@@ -72,8 +74,9 @@ def check_suv(image: sitk.Image, path: Path) -> None:
     """Check that values can be standardised uptake values (body about 1, brain, bladder and tumours to some tens).
 
     Raises:
-        ImageFault: All voxels equal; values under −0.1 (not a PET); a maximum over 500 or a median of the body (voxels
-            over a tenth of the 99th percentile) over 20: probably Bq/ml or raw counts.
+        ImageFault: All voxels equal; values under −0.1 (not a PET); from 0 to exactly 1 (normalised); a maximum over
+            500 or a median of the body (voxels over a tenth of the 99th percentile) over 20: probably Bq/ml or raw
+            counts; such a median under 0.02: another unit.
     """
     values = sitk.GetArrayViewFromImage(image)
     low, high = float(values.min()), float(values.max())
@@ -85,6 +88,10 @@ def check_suv(image: sitk.Image, path: Path) -> None:
     median = float(np.median(body)) if body.size else 0.0
     if high > LARGEST_SUV or median > LARGEST_MEDIAN_SUV:
         raise ImageFault(path, f"maximum {high:.4g} and median of the body {median:.4g}: Bq/ml or counts", expected)
+    if low == 0 and abs(high - 1) < NORMALISED_TOLERANCE:
+        raise ImageFault(path, "values from 0 to exactly 1, which look normalised", expected)
+    if median < SMALLEST_MEDIAN_SUV:
+        raise ImageFault(path, f"maximum {high:.4g} and median of the body {median:.4g}: another unit", expected)
 
 
 def check_binary_mask(image: sitk.Image, path: Path) -> None:

@@ -56,7 +56,15 @@ def test_suv_with_hot_lesions_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "word"), [(PET * 4000, "Bq/ml"), (PET * 40, "Bq/ml"), (CT, "down to"), (PET * 0, "every voxel")]
+    ("array", "word"),
+    [
+        (PET * 4000, "Bq/ml"),
+        (PET * 40, "Bq/ml"),
+        (CT, "down to"),
+        (PET * 0, "every voxel"),
+        ((PET - PET.min()) / np.ptp(PET), "normalised"),
+        (PET / 1000, "another unit"),
+    ],
 )
 def test_what_is_not_suv_is_refused(array: np.ndarray, word: str) -> None:
     with pytest.raises(UserError, match=word):
