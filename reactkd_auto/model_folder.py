@@ -77,6 +77,11 @@ class ModelFolder:
         return sorted(set(wanted)) if wanted else finished
 
 
+def model_name(preset: str, *, cross_fitted: bool, seed: int) -> str:
+    """Name of the model folder of a preset, whose teachers saw the student's cases or (cross-fitted) did not."""
+    return f"{preset}{'_cross_fitted' if cross_fitted else ''}_seed{seed}"
+
+
 def newest_model(results: Path) -> ModelFolder:
     """The model folder below ``results`` whose student was finished last.
 

@@ -1,0 +1,184 @@
+"""`ablate`: the function behind ``reactkd_ablate``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reactkd_auto.dataset import read_dataset
+from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import write_json, write_text
+from reactkd_auto.lock import locked
+from reactkd_auto.model_folder import ModelFolder, model_name
+from reactkd_auto.provenance import describe_run, write_run
+from reactkd_auto.splits import read_splits
+from reactkd_auto.workspace import open_workspace
+
+from .gathering import Gathered, external, gather, out_of_fold
+from .performing import perform
+from .recipes import Recipe, Training, share, trainings
+from .table import caption, markdown, page
+
+DEFAULT_RECIPES = ("baseline", "auto")
+ON_HELD_OUT, ON_EXTERNAL = "held-out cases", "external CTs"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where trainings of one dataset and plan lie."""
+
+    workspace: Path
+    dataset: str
+    raw: Path
+    results: Path
+    folds: int
+    classes: tuple[str, ...]
+
+    def model(self, recipe: Recipe, seed: int) -> ModelFolder:
+        """Model folder of a recipe and seed, as training names it."""
+        cross_fitted = recipe.teachers == "cross_fitted"
+        return ModelFolder(self.results / model_name(recipe.preset, cross_fitted=cross_fitted, seed=seed))
+
+
+@dataclass(frozen=True)
+class Judging:
+    """On which cases, which folds' models, and against whom."""
+
+    reference: str
+    folds: tuple[int, ...]
+    on_external: bool
+
+
+def ablate(
+    *,
+    dataset: str | None = None,
+    workspace: Path | str | None = None,
+    plan: str = "auto",
+    recipes: Sequence[str] = DEFAULT_RECIPES,
+    seeds: Sequence[int] = (0,),
+    folds: Sequence[int] | None = None,
+    reference: str | None = None,
+    on_external: bool = False,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    num_parts: int = 1,
+    part_id: int = 0,
+    output: Path | str | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+) -> Path | None:
+    """Train every recipe with every seed on every fold, as far as that is not done, and compare them.
+
+    Args:
+        dataset, workspace, plan, epochs, iterations, device: As for training.
+        recipes: ``PRESET`` or ``PRESET:cross_fitted``.
+        seeds: Of training; each is a training of its own.
+        folds: None: every fold of the plan.
+        reference: Recipe that the others are compared with; None: the first.
+        on_external: Judge on the external CTs (``imagesTs``, ``labelsTs.csv``; with ``regionsTs`` where that exists),
+            each model the mean of its folds, rather than out of fold.
+        num_parts, part_id: This machine's share of the trainings; several may work side by side.
+        output: Folder of the table; None: ``ablation`` beside the model folders.
+        quiet: No progress bars.
+
+    Returns:
+        The page; None while no seed is finished by all recipes.
+
+    Raises:
+        UserError: Something that the user can mend; trainings that are finished stay.
+    """
+    place = _place(dataset, workspace, plan)
+    wanted = tuple(dict.fromkeys(Recipe.parse(text) for text in recipes))
+    chosen = tuple(range(place.folds)) if folds is None else tuple(folds)
+    judging = Judging(_reference(wanted, reference), chosen, on_external)
+    mine = share(trainings(wanted, seeds, chosen), num_parts=num_parts, part_id=part_id)
+    settings = {"plan": plan, "epochs": epochs, "iterations": iterations, "device": device, "quiet": quiet}
+    failures = perform(mine, partial(_train, place=place, settings=settings), quiet=quiet)
+    models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
+    read = partial(_external, place=place, folds=chosen, device=device, quiet=quiet)
+    gathered = gather(models, chosen, read if on_external else partial(out_of_fold, folds=chosen))
+    folder = Path(output) if output is not None else place.results / "ablation"
+    options = {"recipes": [r.name for r in wanted], "seeds": list(seeds), "folds": chosen, **settings}
+    written = _write(folder, gathered, place.classes, judging, options)
+    if failures:
+        raise UserError(f"{len(failures)} of {len(mine)} trainings failed, the first: {next(iter(failures.values()))}")
+    return written
+
+
+def _place(dataset: str | None, workspace: Path | str | None, plan: str) -> Place:
+    space = open_workspace(workspace)
+    name = space.find_dataset(dataset)
+    preprocessed = space.preprocessed(name)
+    folds, classes = read_splits(preprocessed).folds, read_dataset(preprocessed).classes
+    return Place(space.root, name, space.raw_dataset(name), space.results(name, plan), folds, classes)
+
+
+def _reference(recipes: Sequence[Recipe], reference: str | None) -> str:
+    names = [recipe.name for recipe in recipes]
+    if reference is not None and reference not in names:
+        raise UserError(f"--reference {reference}: expected one of {', '.join(names)}.")
+    return reference or names[0]
+
+
+def _train(training: Training, *, place: Place, settings: dict[str, Any]) -> None:
+    from reactkd_auto.training import train
+
+    train(
+        training.fold,
+        dataset=place.dataset,
+        workspace=place.workspace,
+        preset=training.recipe.preset,
+        teachers=training.recipe.teachers,
+        seed=training.seed,
+        **settings,
+    )
+
+
+def _external(
+    model: ModelFolder, *, place: Place, folds: Sequence[int], device: str, quiet: bool
+) -> dict[str, Any] | None:
+    from reactkd_auto.inference import predict
+
+    labels, regions = place.raw / "labelsTs.csv", place.raw / "regionsTs"
+    if not labels.exists():
+        raise UserError(f"{labels}: file not found, expected labels of the external CTs.")
+    output = model.path / "external"
+    predict(
+        place.raw / "imagesTs",
+        output,
+        model=model.path,
+        folds=folds,
+        regions=regions if regions.is_dir() else None,
+        device=device,
+        quiet=quiet,
+        explanation=False,
+    )
+    return external(model, output / "predictions.csv", labels)
+
+
+def _write(
+    folder: Path, gathered: Gathered, classes: tuple[str, ...], judging: Judging, options: dict[str, Any]
+) -> Path | None:
+    from reactkd_auto.evaluation.seeds import compare_recipes
+
+    if not gathered.seeds:
+        logger.info("No seed is finished by every recipe yet (missing: %s).", ", ".join(gathered.missing))
+        return None
+    comparison = compare_recipes(gathered.tables, classes, reference=judging.reference, seed=0)
+    judged_on = ON_EXTERNAL if judging.on_external else ON_HELD_OUT
+    words = caption(comparison, judged_on=judged_on, folds=judging.folds)
+    run = describe_run(seed=None, plan_hash=None, options=options)
+    with locked(folder):
+        text = markdown(comparison, words, gathered.missing)
+        write_json(folder / "ablation.json", comparison)
+        write_text(folder / "ablation.md", text)
+        write_run(folder, seed=None, plan_hash=None, options=options)
+        write_text(folder / "ablation.html", page(comparison, words, gathered.missing, run))
+    logger.info("%s\n%s", text, folder / "ablation.html")
+    return folder / "ablation.html"

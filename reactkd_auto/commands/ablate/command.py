@@ -1,0 +1,57 @@
+"""``reactkd_ablate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reactkd_auto.commandline import add_workspace_options, new_parser, run
+
+from .api import DEFAULT_RECIPES, ablate
+
+DESCRIPTION = """\
+Train recipes with several seeds on the folds of a plan, and compare them on the same patients.
+
+A recipe is a preset of reactkd_train, with :cross_fitted for teachers that never saw the case. What is finished is
+not trained again, so a cut run is continued by the same call, and several machines share the work by parts; any later
+call without training left to do makes the table: ablation.html, ablation.md and ablation.json.
+
+  reactkd_ablate --recipes baseline auto auto:cross_fitted --seeds 0 1 2
+  reactkd_ablate --recipes baseline auto --seeds 0 1 2 --num_parts 4 --part_id $SLURM_ARRAY_TASK_ID"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = new_parser("reactkd_ablate", DESCRIPTION)
+    add_workspace_options(parser)
+    parser.add_argument("-p", "--plan", default="auto", help="name of the plan")
+    parser.add_argument("--recipes", nargs="+", default=DEFAULT_RECIPES, help="PRESET or PRESET:cross_fitted")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0,), help="of training")
+    parser.add_argument("-f", "--folds", nargs="+", type=int, help="folds; every one if left out")
+    parser.add_argument("--reference", help="recipe that the others are compared with; the first if left out")
+    parser.add_argument(
+        "--on_external",
+        action="store_true",
+        help="judge on the external CTs of the raw dataset (imagesTs, labelsTs.csv), not out of fold",
+    )
+    parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
+    parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
+    parser.add_argument("--num_parts", type=int, default=1, help="machines that share the trainings")
+    parser.add_argument("--part_id", type=int, default=0, help="which of them this one is, from 0 on")
+    parser.add_argument("-o", "--output", type=Path, help="folder of the table; else ablation/ beside the models")
+    parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run(_program, build_parser(), argv)
+
+
+def _program(arguments: argparse.Namespace) -> int:
+    written = ablate(**vars(arguments))
+    if written is not None:
+        sys.stdout.write(f"{written.with_suffix('.md').read_text(encoding='utf-8')}\n{written}\n")
+    return 0

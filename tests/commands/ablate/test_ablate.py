@@ -1,0 +1,62 @@
+"""The command on a tiny cohort: trainings, parts, continuation, table."""
+
+import json
+
+import pytest
+
+from reactkd_auto.commands.ablate import ablate, api
+from reactkd_auto.commands.ablate.command import main
+
+RECIPES = ("baseline", "auto")
+
+
+@pytest.fixture(autouse=True)
+def _only_trainings(monkeypatch):
+    """A fold's own pages, pictures and counts have tests of their own."""
+    monkeypatch.setattr("reactkd_auto.training.journal.draw_progress", lambda *_, **__: None)
+    monkeypatch.setattr("reactkd_auto.training.stages.describe", lambda *_: {"parameters": 1, "flops": 1})
+    monkeypatch.setattr("reactkd_auto.training.stages.tell_readiness", lambda *_: None)
+    monkeypatch.setattr("reactkd_auto.training.validation.evaluate", lambda *_, **__: None)
+
+
+def options(cohort, **more):
+    return {"workspace": cohort.workspace, "recipes": RECIPES, "device": "cpu", "quiet": True, **more}
+
+
+def weights(cohort):
+    return {p: p.stat().st_mtime_ns for p in cohort.results.glob("**/student.safetensors")}
+
+
+def test_parts_train_their_share_and_any_later_call_makes_the_table(make_cohort, monkeypatch, capsys):
+    cohort = make_cohort()
+    assert ablate(**options(cohort, num_parts=2, part_id=0)) is None
+    assert {p.parent.name for p in weights(cohort)} == {"fold_0"}
+    ablate(**options(cohort, num_parts=2, part_id=1))
+    trained = weights(cohort)
+    assert len(trained) == 4
+
+    assert main(["-w", str(cohort.workspace), "--recipes", *RECIPES, "--device", "cpu", "--quiet"]) == 0
+    assert weights(cohort) == trained
+    folder = cohort.results / "ablation"
+    comparison = json.loads((folder / "ablation.json").read_text())
+    assert [r["name"] for r in comparison["recipes"]] == ["baseline", "auto", "auto, its teacher"]
+    assert comparison["n_cases"] == 8
+    assert "| baseline |" in capsys.readouterr().out
+    page = (folder / "ablation.html").read_text()
+    assert "data:image/svg+xml" in page
+    assert "://" not in page
+    assert json.loads((folder / "run.json").read_text())["options"]["recipes"] == list(RECIPES)
+
+    monkeypatch.setattr(api, "perform", lambda *_, **__: {})
+    ablate(**options(cohort, seeds=[0, 1]))
+    assert json.loads((folder / "ablation.json").read_text())["seeds"] == [0]
+    assert "auto seed 1" in (folder / "ablation.html").read_text()
+
+
+def test_bad_recipes_are_one_sentence(make_cohort, capsys):
+    cohort = make_cohort()
+    common = ("-w", str(cohort.workspace), "--device", "cpu", "--quiet", "-f", "0", "--recipes")
+    assert main([*common, "best"]) == 2
+    assert "best" in capsys.readouterr().err
+    assert main([*common, "baseline", "--reference", "auto"]) == 2
+    assert "--reference auto: expected one of baseline" in capsys.readouterr().err

@@ -1,0 +1,40 @@
+"""Which trainings there are and who does them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactkd_auto.commands.ablate.recipes import Recipe, share, trainings
+from reactkd_auto.errors import UserError
+
+RECIPES = (Recipe("baseline"), Recipe("auto"), Recipe("auto", "cross_fitted"))
+
+
+@pytest.mark.parametrize("text", ["auto", "auto:cross_fitted", "paper"])
+def test_a_recipe_is_called_what_it_is_asked_for(text):
+    assert Recipe.parse(text).name == text
+
+
+def test_unknown_teachers_are_named():
+    with pytest.raises(UserError, match="'auto:best': teachers 'best', expected in_sample or cross_fitted"):
+        Recipe.parse("auto:best")
+
+
+@given(
+    st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
+    st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=True),
+    st.integers(1, 7),
+)
+def test_parts_do_every_training_once_and_keep_those_that_share_teachers_together(seeds, folds, num_parts):
+    everything = trainings(RECIPES, seeds, folds)
+    parts = [share(everything, num_parts=num_parts, part_id=k) for k in range(num_parts)]
+    assert sorted(map(str, everything)) == sorted(str(t) for part in parts for t in part)
+    groups = [{(t.seed, t.fold) for t in part} for part in parts]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    assert max(map(len, groups)) - min(map(len, groups)) <= 1
+
+
+@pytest.mark.parametrize(("num_parts", "part_id"), [(0, 0), (2, 2), (2, -1)])
+def test_a_part_that_does_not_exist_is_refused(num_parts, part_id):
+    with pytest.raises(UserError, match=f"--part_id {part_id} of --num_parts {num_parts}"):
+        share((), num_parts=num_parts, part_id=part_id)
