@@ -104,6 +104,7 @@ def _measurement(evidence: NoiseEvidence, calibration: DoseCalibration) -> DoseM
         departures=tuple(round(d, 3) for d in departures(evidence, calibration, LOW_DOSES)),
         sharpness=evidence.sharpness,
         patches=len(evidence),
+        noise_hu=evidence.sd_hu if len(evidence) else None,
     )
 
 

@@ -13,13 +13,14 @@ from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import RawCase, load_case
 from reactkd_auto.jsonio import content_hash, read_document, write_json
 from reactkd_auto.planning.dose import evidence_path, measure_dose
-from reactkd_auto.planning.properties import Property, channels, geometry, intensities
+from reactkd_auto.planning.properties import Property, body, channels, geometry, intensities
 from reactkd_auto.planning.region_properties import regions
 from reactkd_auto.planning.sidecar import read_sidecar, sidecar_path
+from reactkd_auto.planning.uptake import uptake
 
-MEASUREMENT_VERSION = 3
+MEASUREMENT_VERSION = 4
 """Raised when a property changes its meaning, so that stored measurements are made again."""
-PROPERTIES: tuple[Property, ...] = (geometry, channels, intensities, regions)
+PROPERTIES: tuple[Property, ...] = (geometry, body, channels, intensities, regions, uptake)
 
 
 def measure_case(raw: RawCase, dataset: Dataset, labelled: LabelledCase, *, input_hash: str) -> CaseFingerprint:
@@ -40,7 +41,7 @@ def fingerprint_case(labelled: LabelledCase, *, raw: Path, dataset: Dataset, sto
     files = input_hash(raw, dataset, labelled.case)
     has_noise = dataset.base.role == "ct"
     if (known := _stored(path, files)) and (not has_noise or evidence_path(store, labelled.case).is_file()):
-        return dataclasses.replace(known, patient=labelled.patient, label=labelled.label)
+        return _labelled(known, labelled)
     images = load_case(raw, dataset, labelled.case)
     measured = dataclasses.replace(
         measure_case(images, dataset, labelled, input_hash=files),
@@ -48,7 +49,13 @@ def fingerprint_case(labelled: LabelledCase, *, raw: Path, dataset: Dataset, sto
         dose=measure_dose(images, store) if has_noise else None,
     )
     write_json(path, measured)
-    return measured
+    return _labelled(measured, labelled)
+
+
+def _labelled(case: CaseFingerprint, row: LabelledCase) -> CaseFingerprint:
+    """The case as the label table has it now; its site from the sidecar where the table does not say it."""
+    site = row.site or (case.scan.site if case.scan else "")
+    return dataclasses.replace(case, patient=row.patient, label=row.label, site=site)
 
 
 def input_hash(raw: Path, dataset: Dataset, case: str) -> str:

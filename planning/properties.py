@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,17 +12,36 @@ import SimpleITK as sitk
 from reactkd_auto.dataset import ChannelRole, Dataset
 from reactkd_auto.fingerprint import QUANTILE_LEVELS, Intensities
 from reactkd_auto.imageio import RawCase, array_spacing, overlap_fraction
+from reactkd_auto.planning.region_properties import extent_mm
+from reactkd_auto.planning.triples import triple_mm
+from reactkd_auto.preprocessing.supervoxels import body_mask
+from reactkd_auto.regions.lookup import mask_of
 
 Property = Callable[[RawCase, Dataset], Mapping[str, Any]]
 BODY_HU = -500.0
+BODY_STEP_MM = 4.0
+"""The body is looked for in voxels about so far apart: its extent needs no finer ones, and a large CT no copy."""
 FEWEST_VOXELS = 8
 """Fewer foreground voxels than this say nothing about intensities; the body is measured instead."""
+MOST_VOXELS = 2**26
+"""Of more, every n-th tells the distribution as well, in memory that is known."""
 
 
 def geometry(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
     """Size and spacing (z, y, x) of the base image."""
     x, y, z = raw.images[0].GetSize()
     return {"size": (z, y, x), "spacing_mm": array_spacing(raw.images[0])}
+
+
+def body(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
+    """Edges (z, y, x) in mm of the box round the body, couch apart, to the nearest `BODY_STEP_MM`; of a CT only."""
+    if dataset.base.role != "ct":
+        return {"body_extent_mm": None}
+    spacing = array_spacing(raw.images[0])
+    steps = [max(1, round(BODY_STEP_MM / s)) for s in spacing]
+    hu = sitk.GetArrayViewFromImage(raw.images[0])[tuple(slice(s // 2, None, s) for s in steps)]
+    coarse = triple_mm(s * n for s, n in zip(spacing, steps, strict=True))
+    return {"body_extent_mm": extent_mm(body_mask(hu.astype(np.float32), coarse), coarse)}
 
 
 def channels(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
@@ -40,7 +60,7 @@ def intensities(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
     """Distribution of each present channel in the foreground."""
     return {
         "intensities": {
-            dataset.channels[i].name: _measure(image, raw.regions, dataset, dataset.channels[i].role)
+            dataset.channels[i].name: _measure(image, regions_on(raw, i), dataset, dataset.channels[i].role)
             for i, image in sorted(raw.images.items())
         }
     }
@@ -48,10 +68,11 @@ def intensities(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
 
 def _measure(image: sitk.Image, regions: sitk.Image | None, dataset: Dataset, role: ChannelRole) -> Intensities:
     array = sitk.GetArrayViewFromImage(image)
-    values = array[_foreground(image, regions, dataset)] if regions is not None else array[:0].ravel()
+    wanted = dataset.region_values("organ") + dataset.region_values("lesion")
+    values = array[mask_of(sitk.GetArrayViewFromImage(regions), wanted)] if regions is not None else array[:0].ravel()
     if values.size < FEWEST_VOXELS:
-        values = _body(array, role)
-    values = values.astype(np.float64)
+        values = body_values(array, role)
+    values = values[:: math.ceil(values.size / MOST_VOXELS)].astype(np.float64)
     seen = np.log1p(np.maximum(values, 0)) if role == "pet_suv" else values
     return Intensities(
         voxels=int(values.size),
@@ -62,14 +83,14 @@ def _measure(image: sitk.Image, regions: sitk.Image | None, dataset: Dataset, ro
     )
 
 
-def _foreground(image: sitk.Image, regions: sitk.Image, dataset: Dataset) -> np.ndarray:
-    """Organ and lesion voxels on the channel's own grid."""
-    on_grid = sitk.Resample(regions, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    wanted = dataset.region_values("organ") + dataset.region_values("lesion")
-    return np.isin(sitk.GetArrayViewFromImage(on_grid), wanted)
+def regions_on(raw: RawCase, channel: int) -> sitk.Image | None:
+    """The region map on a channel's own grid; the base's is its own already."""
+    if raw.regions is None or channel == 0:
+        return raw.regions
+    return sitk.Resample(raw.regions, raw.images[channel], sitk.Transform(), sitk.sitkNearestNeighbor, 0)
 
 
-def _body(array: np.ndarray, role: ChannelRole) -> np.ndarray:
+def body_values(array: np.ndarray, role: ChannelRole) -> np.ndarray:
     """Values of the body (everything but air), of a shape, or of all voxels where that leaves too few."""
     threshold = {"ct": BODY_HU, "binary_mask": 0.5}.get(role, 0.1 * float(np.percentile(array, 99)))
     body = array[array > threshold]

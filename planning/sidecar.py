@@ -43,6 +43,7 @@ def read_sidecar(path: Path) -> ScanInfo | None:
         kernel=kernel,
         kilovolts=_number(document, "KVP"),
         exposure_mas=_exposure(document),
+        site=_text(document, "InstitutionName"),
         iterative=bool(_ITERATIVE_KERNEL.match(kernel) or _ITERATIVE_NAME.search(f"{methods} {kernel}")),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from .jsonio import read_document, write_json, write_text
 SCHEMA_VERSION = 1
 ChannelRole = Literal["ct", "binary_mask", "pet_suv", "mr", "other"]
 RegionRole = Literal["organ", "lesion", "context"]
+TransformKind = Literal["rigid", "rigid_bspline"]
 BASE_ROLES = ("ct", "binary_mask")
 SAFE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 
@@ -36,6 +38,21 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Session:
+    """Channels acquired on another day, with a CT of their own that is registered to the base CT and then left aside.
+
+    Attributes:
+        name: Of its folder, ``sessionsTr/NAME``.
+        channels: Names of the channels that lie on its CT.
+        transform: How its CT is brought onto the base CT.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    transform: TransformKind = "rigid"
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What `dataset.json` says.
 
@@ -45,6 +62,8 @@ class Dataset:
         classes: Class names, lowest grade first where ``classes_ordered``.
         regions: Labels of the region maps; may be empty.
         file_ending: ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha``.
+        sessions: Where channels come from more than one session; each channel in at most one of these, others share
+            the base image's.
         left_right_symmetric: Whether a left-right mirrored body is a plausible one (lungs, limbs: yes; liver: no).
         description, source, licence: For people.
     """
@@ -59,6 +78,7 @@ class Dataset:
     description: str = ""
     source: str = ""
     licence: str = ""
+    sessions: tuple[Session, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -76,13 +96,29 @@ class Dataset:
             ("class names", list(self.classes)),
             ("region names", [r.name for r in self.regions]),
             ("region values", [r.value for r in self.regions]),
+            ("session names", [s.name for s in self.sessions]),
+            ("channels of sessions", [c for s in self.sessions for c in s.channels]),
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"{what} {names} are not unique")
         if any(not 1 <= r.value <= 255 for r in self.regions):
             raise ValueError("region values must lie in 1…255 (0 is background)")
+        self._check_sessions()
         if self.schema_version != SCHEMA_VERSION:
             raise ValueError(f"schema_version {self.schema_version}, this release reads {SCHEMA_VERSION}")
+
+    def _check_sessions(self) -> None:
+        known = [c.name for c in self.channels[1:]]
+        for session in self.sessions:
+            check_safe_name(session.name, "session name")
+            if not session.channels:
+                raise ValueError(f"session {session.name!r} has no channels, expected some of {', '.join(known)}")
+            for name in session.channels:
+                if name not in known:
+                    expected = f"expected some of {', '.join(known)} (the base image has its own CT)"
+                    raise ValueError(f"session {session.name!r} has the channel {name!r}, {expected}")
+        if self.sessions and self.base.role != "ct":
+            raise ValueError("sessions are registered by their CTs: the first channel must have role ct")
 
     @property
     def base(self) -> Channel:
@@ -93,6 +129,10 @@ class Dataset:
     def privileged(self) -> tuple[int, ...]:
         """Indices of the channels that only the teacher sees."""
         return tuple(range(1, len(self.channels)))
+
+    def session_of(self, channel: int) -> Session | None:
+        """The session that a channel comes from; None for the base image's own."""
+        return next((s for s in self.sessions if self.channels[channel].name in s.channels), None)
 
     def region_values(self, role: RegionRole) -> tuple[int, ...]:
         """Voxel values of all regions with this role."""
@@ -112,11 +152,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class LabelledCase:
-    """One row of a label table; ``label`` is a class index, or None for an ungraded case."""
+    """One row of a label table; ``label`` is a class index, or None for an ungraded case; ``site`` may be empty."""
 
     case: str
     patient: str
     label: int | None
+    site: str = ""
 
 
 def check_safe_name(name: str, what: str) -> None:
@@ -140,7 +181,7 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
 
 def read_labels(path: Path, classes: tuple[str, ...]) -> list[LabelledCase]:
-    """Read a label table: columns ``case``, ``patient`` (default: the case), ``label`` (class name or empty).
+    """Read a label table: ``case``, ``patient`` (default: the case), ``label`` (class name or empty), any ``site``.
 
     Raises:
         UserError: No file, no rows, missing column, unsafe or duplicate case, unknown class.
@@ -166,10 +207,16 @@ def read_labels(path: Path, classes: tuple[str, ...]) -> list[LabelledCase]:
 
 
 def write_labels(path: Path, cases: Iterable[LabelledCase], classes: tuple[str, ...]) -> None:
-    """Write a label table that `read_labels` reads."""
-    lines = ["case,patient,label"]
-    lines += [f"{c.case},{c.patient},{'' if c.label is None else classes[c.label]}" for c in cases]
-    write_text(path, "\n".join(lines) + "\n")
+    """Write a label table that `read_labels` reads; a column ``site`` where any case has one."""
+    rows = list(cases)
+    with_sites = any(c.site for c in rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case", "patient", "label", *(["site"] if with_sites else [])])
+    for c in rows:
+        label = "" if c.label is None else classes[c.label]
+        writer.writerow([c.case, c.patient, label, *([c.site] if with_sites else [])])
+    write_text(path, text.getvalue())
 
 
 def _labelled_case(path: Path, line: int, row: dict[str, str | None], classes: tuple[str, ...]) -> LabelledCase:
@@ -181,7 +228,7 @@ def _labelled_case(path: Path, line: int, row: dict[str, str | None], classes: t
     if label and label not in classes:
         raise UserError(f"{path}, line {line}: unknown class {label!r}, expected {', '.join(classes)} or empty.")
     patient = (row.get("patient") or "").strip() or case
-    return LabelledCase(case, patient, classes.index(label) if label else None)
+    return LabelledCase(case, patient, classes.index(label) if label else None, (row.get("site") or "").strip())
 
 
 def channel_path(images: Path, case: str, channel: int, file_ending: str) -> Path:
@@ -192,3 +239,13 @@ def channel_path(images: Path, case: str, channel: int, file_ending: str) -> Pat
 def region_path(regions: Path, case: str, file_ending: str) -> Path:
     """Path of a case's region map: ``regions/CASE.nii.gz``."""
     return Path(regions) / f"{case}{file_ending}"
+
+
+def session_ct_path(sessions: Path, session: str, case: str, file_ending: str) -> Path:
+    """Path of a session's CT: ``sessions/SESSION/CASE_ct.nii.gz``."""
+    return Path(sessions) / session / f"{case}_ct{file_ending}"
+
+
+def session_region_path(sessions: Path, session: str, case: str, file_ending: str) -> Path:
+    """Path of the region map of a session's CT: ``sessions/SESSION/CASE_regions.nii.gz``."""
+    return Path(sessions) / session / f"{case}_regions{file_ending}"

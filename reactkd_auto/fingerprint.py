@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from .dataset import TransformKind
 from .jsonio import content_hash, read_document, write_json
 
 SCHEMA_VERSION = 1
@@ -36,6 +37,26 @@ class Intensities:
 
 
 @dataclass(frozen=True)
+class Uptake:
+    """SUV of one PET channel; lesion values are None where no lesion covers a voxel of the PET.
+
+    Attributes:
+        lesion_max: Highest voxel in the lesions (SUVmax).
+        lesion_peak: Highest mean over a sphere of 1 cm³ whose centre lies in a lesion (SUVpeak; PERCIST, Wahl et al.,
+            J. Nucl. Med. 2009).
+        lesion_mean: Mean over all lesion voxels.
+        lesion_total: Mean × volume of the lesions, SUV · cm³ (total lesion glycolysis for FDG).
+        body_median: Of the voxels over a tenth of the 99th percentile: far from 1 where the scale is wrong.
+    """
+
+    lesion_max: float | None
+    lesion_peak: float | None
+    lesion_mean: float | None
+    lesion_total: float | None
+    body_median: float
+
+
+@dataclass(frozen=True)
 class ScanInfo:
     """What a sidecar file says about the acquisition of the base CT; empty or None where it is silent.
 
@@ -45,6 +66,7 @@ class ScanInfo:
         kilovolts: Tube voltage.
         exposure_mas: Tube current × time of a rotation, mAs.
         iterative: Whether it names an iterative or learned reconstruction.
+        site: Institution.
     """
 
     scanner: str = ""
@@ -52,6 +74,7 @@ class ScanInfo:
     kilovolts: float | None = None
     exposure_mas: float | None = None
     iterative: bool = False
+    site: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +89,7 @@ class DoseMeasurement:
         patches: Patches of homogeneous soft tissue found.
         pooled: CTs that the kernel was estimated from.
         pooled_hash: Of those CTs; empty for a CT that stands on its own.
+        noise_hu: Median standard deviation in the patches; None without any.
     """
 
     calibration: dict[str, Any]
@@ -74,6 +98,7 @@ class DoseMeasurement:
     patches: int
     pooled: int = 1
     pooled_hash: str = ""
+    noise_hu: float | None = None
 
     @property
     def cropped(self) -> bool:
@@ -89,6 +114,71 @@ class DoseMeasurement:
     def assumed(self) -> bool:
         """Whether path lengths or flux are not this CT's own."""
         return self.cropped or self.preset or not self.calibration["patches"]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How a channel lies on the CT whose frame it shares.
+
+    Attributes:
+        shift_mm: (z, y, x) move of the channel, to the head, the back and the left, with which they agree best.
+        shift_voxels: Its length in voxels of the coarser image.
+        information: Mutual information as the files lie, nats.
+        gain: With the move, as a multiple of ``information``.
+        halves: Smallest gain in nats in any half of the image.
+    """
+
+    shift_mm: tuple[float, float, float]
+    shift_voxels: float
+    information: float
+    gain: float
+    halves: float
+
+
+@dataclass(frozen=True)
+class RegistrationQuality:
+    """How well a session's CT lies on the base CT, before and after.
+
+    Attributes:
+        start: What the search began at: ``frame`` (as the files lie), ``images`` or ``regions`` (their centres).
+        shift_mm: (z, y, x) move of the session, to the head, the back and the left, at the middle of what is compared.
+        rotation_degrees: Of the rigid part.
+        overlap: Share of what is compared that the session's CT covers afterwards.
+        information_before, information_after: Mutual information in nats; what the session's CT lacks counts as air.
+        correlation: Of the HU of the bodies, afterwards.
+        dice_before, dice_after: Of organ and lesion regions together; None where either CT has none.
+    """
+
+    start: Literal["frame", "images", "regions"]
+    shift_mm: tuple[float, float, float]
+    rotation_degrees: float
+    overlap: float
+    information_before: float
+    information_after: float
+    correlation: float
+    dice_before: float | None = None
+    dice_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What became of one session of a case.
+
+    Attributes:
+        session: Its name.
+        channels: Those that the case has.
+        key: Of the files and settings that it was made from.
+        transform: What was used in the end: B-splines that do not help are left out.
+        quality: None where there was no CT to register.
+        refusal: Why its channels count as missing; empty where they are used.
+    """
+
+    session: str
+    channels: tuple[str, ...]
+    key: str
+    transform: TransformKind
+    quality: RegistrationQuality | None
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +202,11 @@ class CaseFingerprint:
         context_regions: How many context regions have a voxel.
         scan: Of the sidecar ``CASE_0000.json``; None without one.
         dose: None where the base is no CT.
+        body_extent_mm: Of the box round the body, couch apart, to about 4 mm; None where the base is no CT.
+        uptake: By name of each present PET channel.
+        site: Of the label table, else of the sidecar; empty where neither says it.
+        alignments: Of channels on the CT, by channel name, as far as they can be compared.
+        registrations: Of the sessions that the case has channels of.
     """
 
     case: str
@@ -132,6 +227,11 @@ class CaseFingerprint:
     context_regions: int = 0
     scan: ScanInfo | None = None
     dose: DoseMeasurement | None = None
+    body_extent_mm: tuple[float, float, float] | None = None
+    uptake: Mapping[str, Uptake] = field(default_factory=dict)
+    site: str = ""
+    alignments: Mapping[str, Alignment] = field(default_factory=dict)
+    registrations: tuple[Registration, ...] = ()
 
     @property
     def image_extent_mm(self) -> tuple[float, float, float]:

@@ -94,3 +94,11 @@ def test_no_accepted_name_leaves_its_folder(tmp_path_factory, name):
         return
     folder = tmp_path_factory.getbasetemp()
     assert (folder / f"{name}.json").resolve().parent == folder.resolve()
+
+
+def test_sites_survive_a_label_table_and_are_left_out_where_there_are_none(tmp_path):
+    cases = [LabelledCase("a", "p", 0, "North, main"), LabelledCase("b", "q", None)]
+    write_labels(tmp_path / "labels.csv", cases, DATASET.classes)
+    assert read_labels(tmp_path / "labels.csv", DATASET.classes) == cases
+    write_labels(tmp_path / "labels.csv", cases[1:], DATASET.classes)
+    assert (tmp_path / "labels.csv").read_text() == "case,patient,label\nb,q,\n"

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.fingerprint import CaseFingerprint
+from reactkd_auto.fingerprint import CaseFingerprint, ScanInfo
 from reactkd_auto.plan import Plan
 from reactkd_auto.planning.report.groups import Group, by_class
 from reactkd_auto.planning.table import LABELS, value_text
 from reactkd_auto.splits import Splits
+
+UNNAMED = "–"
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,11 @@ def facts(cases: Sequence[CaseFingerprint], dataset: Dataset, plan: Plan, splits
     ungraded = f", {len(cases) - len(graded)} ungraded" if len(graded) < len(cases) else ""
     lesions = sum(len(c.lesion_volumes_mm3) for c in cases)
     marked = sum(c.region_extent_mm is not None for c in cases)
+    sites = len({c.site for c in cases if c.site})
+    of_sites = f", {sites} site{'' if sites == 1 else 's'}" if sites else ""
     return [
         (f"{len(cases)}", "cases", f"{len(graded)} graded{ungraded}"),
-        (f"{len({c.patient for c in cases})}", "patients", f"in {splits.folds} folds"),
+        (f"{len({c.patient for c in cases})}", "patients", f"in {splits.folds} folds{of_sites}"),
         (f"{len(dataset.classes)}", "classes", "in order of grade" if dataset.classes_ordered else "without order"),
         (f"{len(dataset.channels)}", "channels", ", ".join(c.name for c in dataset.channels)),
         (f"{lesions}", "lesions", f"{marked} of {len(cases)} cases have regions"),
@@ -89,10 +93,19 @@ def folds(cases: Sequence[CaseFingerprint], splits: Splits, dataset: Dataset) ->
     return rows
 
 
-def scanners(cases: Sequence[CaseFingerprint]) -> list[tuple[str, str, str, int]]:
-    """(scanner, kernel, tube voltage, cases) as sidecar files name them, most frequent first; empty without any."""
-    named = [c.scan for c in cases if c.scan is not None]
-    counts = Counter((s.scanner or "–", s.kernel or "–", f"{s.kilovolts:g} kV" if s.kilovolts else "–") for s in named)
-    if counts and len(named) < len(cases):
-        counts[("no sidecar", "–", "–")] = len(cases) - len(named)
+def scanners(cases: Sequence[CaseFingerprint]) -> list[tuple[str, str, str, str, int]]:
+    """(site, scanner, kernel, tube voltage, cases) as far as label table and sidecars name them, most frequent first.
+
+    Empty where they name none.
+    """
+    counts = Counter(_origin(c) for c in cases)
+    if set(counts) <= {(UNNAMED,) * 4}:
+        return []
     return [(*what, count) for what, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+
+
+def _origin(case: CaseFingerprint) -> tuple[str, str, str, str]:
+    scan = case.scan or ScanInfo()
+    voltage = f"{scan.kilovolts:g} kV" if scan.kilovolts else ""
+    site, scanner, kernel, tube = (text or UNNAMED for text in (case.site, scan.scanner, scan.kernel, voltage))
+    return site, scanner, kernel, tube

@@ -58,7 +58,7 @@ def draw_counts(groups: Sequence[Group], dataset: Dataset) -> Figure:
 
 
 def draw_grids(groups: Sequence[Group], plan: Plan) -> Figure:
-    """Spacing, size and field of view of the base images, and extent of the regions, along z, y and x."""
+    """Spacing, size and field of view of the base images, and extent of body and regions, along z, y and x."""
     cases = [c for g in groups for c in g.cases]
     rows: list[tuple[str, Callable[[CaseFingerprint], Sequence[float] | None], Sequence[float] | None]] = [
         ("spacing, mm", lambda c: c.spacing_mm, plan.spacing_mm),
@@ -66,6 +66,8 @@ def draw_grids(groups: Sequence[Group], plan: Plan) -> Figure:
         ("field of view, mm", lambda c: c.image_extent_mm, None),
     ]
     room = [n * s for n, s in zip(plan.patch_size, plan.spacing_mm, strict=True)]
+    if any(c.body_extent_mm for c in cases):
+        rows.append(("body, mm", lambda c: c.body_extent_mm, None))
     if any(c.region_extent_mm for c in cases):
         rows.append(("extent of the regions, mm", lambda c: c.region_extent_mm, room))
     figure, axes = new_figure(3, rows=len(rows), height=_ROW * len(rows))

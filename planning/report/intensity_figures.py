@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ MOST_LINES = 150
 """More cases than this are thinned out evenly: their lines could not be told apart."""
 UNITS = {"ct": "HU", "pet_suv": "SUV", "mr": "no unit", "other": "no unit", "binary_mask": ""}
 _LOW, _MIDDLE, _HIGH = (QUANTILE_LEVELS.index(level) for level in (0.05, 0.5, 0.95))
+Value = Callable[[CaseFingerprint], float | None]
 TICKS = (0.05, 0.1, 0.15, 0.2, 0.25)
 _PER_ROW = 3
 
@@ -45,19 +46,47 @@ def draw_intensities(groups: Sequence[Group], dataset: Dataset, plan: Plan) -> F
 
 
 def draw_noise(groups: Sequence[Group], plan: Plan) -> Figure | None:
-    """Flux and sharpness of the CTs' noise, and how far low doses depart from the quantum law; None without a CT."""
+    """Departure of low doses from the quantum law; flux, strength and sharpness of the noise; None without a CT."""
     doses = [c.dose for c in _all(groups) if c.dose is not None]
     if not doses:
         return None
-    measured = [d for d in doses if d.sharpness is not None]
-    figure, places = new_figure(3 if measured else 2, height=2.7)
+    panels: list[tuple[str, Value]] = [
+        ("noise, HU", lambda c: c.dose.noise_hu if c.dose else None),
+        ("sharpness of the noise, mm⁻¹", lambda c: c.dose.sharpness if c.dose else None),
+    ]
+    panels = [(title, value) for title, value in panels if any(value(c) is not None for c in _all(groups))]
+    figure, places = new_figure(2 + len(panels), height=2.7)
     _departures(places[0], doses, plan)
     _flux(places[1], groups)
-    if measured:
-        sharpness = [[_sharpness(c.dose) for c in g.cases if c.dose and c.dose.sharpness is not None] for g in groups]
-        stacked_histogram(places[2], sharpness, groups, bin_edges(np.concatenate(sharpness)))
-        places[2].set_title("sharpness of the noise, mm⁻¹")
+    for axes, (title, value) in zip(places[2:], panels, strict=True):
+        _histogram(axes, groups, title, value)
     return figure
+
+
+def draw_uptake(groups: Sequence[Group], dataset: Dataset) -> Figure | None:
+    """SUVpeak of the lesions and median SUV of the body, a row a PET channel; None without PET."""
+    names = [c.name for c in dataset.channels if any(c.name in x.uptake for x in _all(groups))]
+    if not names:
+        return None
+    figure, places = new_figure(2, rows=len(names), height=2.4 * len(names))
+    for name, (left, right) in zip(names, zip(places[::2], places[1::2], strict=True), strict=True):
+        _histogram(left, groups, f"{name}: SUVpeak of the lesions", _uptake(name, "lesion_peak"))
+        _histogram(right, groups, f"{name}: median SUV of the body", _uptake(name, "body_median"))
+    return figure
+
+
+def _uptake(channel: str, field: str) -> Value:
+    return lambda case: getattr(case.uptake[channel], field) if channel in case.uptake else None
+
+
+def _histogram(axes: Axes, groups: Sequence[Group], title: str, value: Value) -> None:
+    """Of the cases that have the value; an empty panel where none has."""
+    shown = [[v for c in g.cases if (v := value(c)) is not None] for g in groups]
+    axes.set_title(title)
+    if any(shown):
+        stacked_histogram(axes, shown, groups, bin_edges(np.concatenate(shown)))
+    else:
+        axes.set_axis_off()
 
 
 def _ranges(axes: Axes, channel: Channel, groups: Sequence[Group], plan: Plan) -> None:
@@ -105,12 +134,6 @@ def _flux(axes: Axes, groups: Sequence[Group]) -> None:
     stacked_histogram(axes, flux, groups, edges)
     log_axis(axes, edges)
     axes.set_title("flux of a central ray in air, counts")
-
-
-def _sharpness(dose: DoseMeasurement | None) -> float:
-    assert dose is not None
-    assert dose.sharpness is not None
-    return dose.sharpness
 
 
 def _median(found: Intensities) -> float:

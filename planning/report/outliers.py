@@ -10,11 +10,17 @@ import numpy as np
 
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.fingerprint import QUANTILE_LEVELS, CaseFingerprint
-from reactkd_auto.planning.cohort import outlier_limit
+from reactkd_auto.planning.cohort import OUTLIER_FACTOR, outlier_limit
 
 PEAK = QUANTILE_LEVELS.index(0.995)
 Measure = Callable[[CaseFingerprint], float | None]
-_TRIPLES = {"spacing": "spacing_mm", "field of view": "image_extent_mm", "extent of the regions": "region_extent_mm"}
+BODY_SUV, NOISE, SHARPNESS = "median SUV of the body", "noise of the CT, HU", "sharpness of the CT's noise, mm⁻¹"
+_TRIPLES = {
+    "spacing": "spacing_mm",
+    "field of view": "image_extent_mm",
+    "body": "body_extent_mm",
+    "extent of the regions": "region_extent_mm",
+}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -26,7 +32,8 @@ class Outlier:
         case: Its name.
         measure: What was measured, with its unit.
         value: Of the case.
-        median, percentile, limit: Median and 95th percentile of the cohort, and what the value exceeds.
+        median, percentile, limit: Median and 95th percentile of the cohort, and what the value exceeds; of a value that
+            is too small, the 5th percentile and what it falls below.
         cases: Cases that have the measure.
     """
 
@@ -49,7 +56,11 @@ class Remark:
 
 
 def outliers(cases: Sequence[CaseFingerprint], dataset: Dataset) -> list[Outlier]:
-    """Every case and measure beyond 1.5 × the 95th percentile, the rule by which a case does not decide the patch."""
+    """Every case and measure beyond its limit.
+
+    Above: 1.5 × the 95th percentile, the rule by which a case does not decide the patch. Below, where a small value is
+    as odd as a large one: the 5th percentile / 1.5.
+    """
     return [o for name, measure in measures(dataset).items() for o in _beyond(name, measure, cases)]
 
 
@@ -63,8 +74,17 @@ def measures(dataset: Dataset) -> dict[str, Measure]:
     found["lesions"] = lambda c: float(len(c.lesion_volumes_mm3)) or None
     found["largest lesion, cm³"] = lambda c: c.lesion_volumes_mm3[0] / 1000 if c.lesion_volumes_mm3 else None
     found["organ, cm³"] = lambda c: c.organ_volume_mm3 / 1000 if c.organ_volume_mm3 else None
-    uptakes = [c.name for c in dataset.channels if c.role == "pet_suv"]
-    return found | {f"{name}: 99.5th percentile of the SUV": _peak(name) for name in uptakes}
+    for name in (c.name for c in dataset.channels if c.role == "pet_suv"):
+        found[f"{name}: SUVpeak of the lesions"] = _lesion_peak(name)
+        found[f"{name}: 99.5th percentile of the SUV, without lesions"] = _peak(name)
+        found[f"{name}: {BODY_SUV}"] = _body_suv(name)
+    found[NOISE] = lambda c: c.dose.noise_hu if c.dose else None
+    found[SHARPNESS] = lambda c: c.dose.sharpness if c.dose else None
+    return found
+
+
+def _is_two_sided(name: str) -> bool:
+    return name.startswith("body ") or name.endswith(BODY_SUV) or name in (NOISE, SHARPNESS)
 
 
 def _along(field: str, axis: int) -> Measure:
@@ -77,9 +97,19 @@ def _along(field: str, axis: int) -> Measure:
 
 def _peak(channel: str) -> Measure:
     def measure(case: CaseFingerprint) -> float | None:
-        return case.intensities[channel].quantiles[PEAK] if channel in case.intensities else None
+        if channel not in case.intensities or _lesion_peak(channel)(case) is not None:
+            return None
+        return case.intensities[channel].quantiles[PEAK]
 
     return measure
+
+
+def _lesion_peak(channel: str) -> Measure:
+    return lambda case: case.uptake[channel].lesion_peak if channel in case.uptake else None
+
+
+def _body_suv(channel: str) -> Measure:
+    return lambda case: case.uptake[channel].body_median if channel in case.uptake else None
 
 
 def remarks(flags: Mapping[str, Sequence[str]]) -> list[Remark]:
@@ -104,8 +134,10 @@ def _beyond(name: str, measure: Measure, cases: Sequence[CaseFingerprint]) -> It
     if not having:
         return
     values = np.array([value for _, value in having])
-    limit, median = float(outlier_limit(values)), float(np.median(values))
-    percentile = float(np.percentile(values, 95))
+    high, low = float(outlier_limit(values)), float(np.percentile(values, 5)) / OUTLIER_FACTOR
+    median, p5, p95 = (float(p) for p in np.percentile(values, (50, 5, 95)))
     for case, value in sorted(having, key=lambda pair: (-pair[1], pair[0])):
-        if value > limit:
-            yield Outlier(case, name, value, median, percentile, limit, len(values))
+        if value > high:
+            yield Outlier(case, name, value, median, p95, high, len(values))
+        elif value < low and _is_two_sided(name):
+            yield Outlier(case, name, value, median, p5, low, len(values))

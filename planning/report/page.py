@@ -22,7 +22,7 @@ from reactkd_auto.splits import Splits
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 """Raised when the page changes, so that pages of an earlier release are made again."""
 TEMPLATE = Path(__file__).parent / "templates" / "plan.html"
 _HEAD = 400
@@ -86,7 +86,7 @@ def _pictures(groups: list[Group], rooms: Rooms, plan: Plan, dataset: Dataset, s
 
     from reactkd_auto.drawing.style import STYLE, svg_bytes
     from reactkd_auto.planning.report.histograms import draw_counts, draw_grids, draw_lesions
-    from reactkd_auto.planning.report.intensity_figures import draw_intensities, draw_noise
+    from reactkd_auto.planning.report.intensity_figures import draw_intensities, draw_noise, draw_uptake
     from reactkd_auto.planning.report.montage import montage
     from reactkd_auto.planning.report.tile import KIND_COLOURS
     from reactkd_auto.regions.slots import node_slots
@@ -96,6 +96,7 @@ def _pictures(groups: list[Group], rooms: Rooms, plan: Plan, dataset: Dataset, s
         "grids": lambda: draw_grids(groups, plan),
         "lesions": lambda: draw_lesions(groups, plan),
         "intensities": lambda: draw_intensities(groups, dataset, plan),
+        "uptake": lambda: draw_uptake(groups, dataset),
         "noise": lambda: draw_noise(groups, plan),
     }
     figures: dict[str, str | None] = {}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactkd_auto.fingerprint import ScanInfo
-from reactkd_auto.planning.report.contents import decisions, folds, scanners, value_lines
+from reactkd_auto.planning.report.contents import decisions, facts, folds, scanners, value_lines
 from reactkd_auto.planning.report.groups import UNGRADED, by_class
 from reactkd_auto.planning.report.histograms import bin_edges
 from reactkd_auto.planning.report.montage import chosen
@@ -50,11 +50,21 @@ def test_the_montage_shows_the_median_then_the_largest_then_the_smallest_in_orde
     assert [c.case for c, _ in chosen(group, preprocessed, most)] == names
 
 
-def test_scanners_are_counted_and_cases_without_a_sidecar_too():
+def test_sites_and_scanners_are_counted_and_cases_of_which_nothing_is_known_too():
     scan = ScanInfo("Acme One", "B30f", 120.0)
-    cases = [new_case(i, DATASET, scan=scan if i < 3 else None) for i in range(5)]
-    assert scanners(cases) == [("Acme One", "B30f", "120 kV", 3), ("no sidecar", "–", "–", 2)]
+    cases = [new_case(i, DATASET, scan=scan if i < 3 else None, site="North" if i < 2 else "") for i in range(5)]
+    assert scanners(cases) == [
+        ("North", "Acme One", "B30f", "120 kV", 2),
+        ("–", "–", "–", "–", 2),
+        ("–", "Acme One", "B30f", "120 kV", 1),
+    ]
     assert scanners(cases[3:]) == []
+
+
+def test_sites_are_a_fact():
+    cases = [new_case(i, DATASET, site="NS"[i % 2]) for i in range(4)]
+    found = facts(cases, DATASET, small_plan(), split(cases, classes=2, folds=2, seed=0))
+    assert found[1] == ("4", "patients", "in 2 folds, 2 sites")
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))

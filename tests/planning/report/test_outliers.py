@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from reactkd_auto.fingerprint import DoseMeasurement, Uptake
 from reactkd_auto.planning.cohort import largest_but_outliers
 from reactkd_auto.planning.report.outliers import outliers, remarks
 from tests.planning.cohorts import CT, FDG, MR, intensities, new_case, new_dataset
@@ -37,7 +38,8 @@ def test_uptake_is_compared_where_it_was_measured_and_mr_is_not():
     assert not outliers(cohort(intensities=values), DATASET)
     values["FDG"] = intensities(0.0, 60.0)
     (found,) = outliers(cohort(intensities=values), DATASET)
-    assert found.measure.startswith("FDG")
+    assert found.measure.startswith("FDG: 99.5th percentile")
+    assert not outliers(cohort(intensities=values, uptake={"FDG": Uptake(9.0, 8.0, 7.0, 1.0, 1.0)}), DATASET)
 
 
 def test_cases_without_regions_are_no_outliers_and_no_part_of_the_percentiles():
@@ -57,3 +59,43 @@ def test_remarks_that_differ_in_numbers_stand_together_and_the_rarest_come_first
         ("no region", ("b",), False),
         ("resampled 1.50 times coarser", ("a", "b", "d"), True),
     ]
+
+
+def uptake(peak=8.0, body=1.0):
+    return {"FDG": Uptake(9.0, peak, 7.0, 1.0, body)}
+
+
+@pytest.mark.parametrize(
+    ("odd", "measure"),
+    [
+        ({"uptake": uptake(peak=13.0)}, "FDG: SUVpeak of the lesions"),
+        ({"uptake": uptake(peak=1.0)}, None),
+        ({"uptake": uptake(body=2.0)}, "FDG: median SUV of the body"),
+        ({"uptake": uptake(body=0.5)}, "FDG: median SUV of the body"),
+        ({"body_extent_mm": (300.0, 250.0, 900.0)}, "body x, mm"),
+        ({"body_extent_mm": (300.0, 250.0, 100.0)}, "body x, mm"),
+        ({"region_extent_mm": (1.0, 1.0, 1.0)}, None),
+    ],
+)
+def test_what_is_too_small_is_listed_only_where_small_is_odd(odd, measure):
+    usual = {"uptake": uptake(), "body_extent_mm": (300.0, 250.0, 400.0)}
+    cases = [dataclasses.replace(c, **usual) for c in cohort()]
+    cases[-1] = dataclasses.replace(cases[-1], **odd)
+    assert [(o.case, o.measure) for o in outliers(cases, DATASET)] == ([("case_00040", measure)] if measure else [])
+
+
+@pytest.mark.parametrize(
+    ("noise", "sharpness", "measure"),
+    [
+        (40.0, 0.3, "noise of the CT, HU"),
+        (4.0, 0.3, "noise of the CT, HU"),
+        (12.0, 0.1, "sharpness of the CT's noise, mm⁻¹"),
+        (12.0, None, None),
+        (None, 0.3, None),
+    ],
+)
+def test_noise_and_sharpness_are_compared_in_both_directions(noise, sharpness, measure):
+    usual = DoseMeasurement({}, (), 0.3, 9, noise_hu=12.0)
+    cases = [dataclasses.replace(c, dose=usual) for c in cohort()]
+    cases[-1] = dataclasses.replace(cases[-1], dose=dataclasses.replace(usual, noise_hu=noise, sharpness=sharpness))
+    assert [(o.case, o.measure) for o in outliers(cases, DATASET)] == ([("case_00040", measure)] if measure else [])

@@ -1,0 +1,60 @@
+"""Measures what the lesions of a case take up in each PET channel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.signal import fftconvolve
+
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.fingerprint import Uptake
+from reactkd_auto.imageio import RawCase, array_spacing
+from reactkd_auto.plan import TripleMm
+from reactkd_auto.planning.properties import body_values, regions_on
+from reactkd_auto.regions.lookup import mask_of
+
+PEAK_RADIUS_MM = (3 * 1000 / (4 * math.pi)) ** (1 / 3)
+"""Of a sphere of 1 cm³."""
+
+
+def uptake(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
+    """SUV of the lesions and of the body in each present PET channel."""
+    channels = [(i, c.name) for i, c in enumerate(dataset.channels) if c.role == "pet_suv" and i in raw.images]
+    return {"uptake": {name: _uptake(raw.images[i], regions_on(raw, i), dataset) for i, name in channels}}
+
+
+def _uptake(image: sitk.Image, regions: sitk.Image | None, dataset: Dataset) -> Uptake:
+    """On the channel's own grid."""
+    suv = sitk.GetArrayViewFromImage(image)
+    body = float(np.median(body_values(suv, "pet_suv")))
+    lesion = None
+    if regions is not None:
+        lesion = mask_of(sitk.GetArrayViewFromImage(regions), dataset.region_values("lesion"))
+    if lesion is None or not lesion.any():
+        return Uptake(None, None, None, None, body)
+    spacing, values = array_spacing(image), suv[lesion].astype(np.float64)
+    return Uptake(
+        lesion_max=float(values.max()),
+        lesion_peak=peak(suv, lesion, spacing),
+        lesion_mean=float(values.mean()),
+        lesion_total=float(values.sum() * math.prod(spacing) / 1000),
+        body_median=body,
+    )
+
+
+def peak(suv: NDArray[Any], lesion: NDArray[np.bool_], spacing: TripleMm) -> float:
+    """Highest mean over a sphere of 1 cm³ (what of it lies in the image) round any lesion voxel; arrays (z, y, x)."""
+    reach = [math.floor(PEAK_RADIUS_MM / s) for s in spacing]
+    (box,) = ndimage.find_objects(lesion.astype(np.uint8))
+    room = tuple(slice(max(0, b.start - r), b.stop + r) for b, r in zip(box, reach, strict=True))
+    offsets = np.meshgrid(*(s * np.arange(-r, r + 1) for s, r in zip(spacing, reach, strict=True)), indexing="ij")
+    ball = (sum(o**2 for o in offsets) <= PEAK_RADIUS_MM**2).astype(np.float64)
+    crop = suv[room].astype(np.float64)
+    means = fftconvolve(crop, ball, "same") / fftconvolve(np.ones_like(crop), ball, "same")
+    return float(means[lesion[room]].max())
