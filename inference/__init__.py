@@ -1,5 +1,30 @@
-"""CT-only prediction: CTs in, classified and explained; and evaluation of predictions."""
+"""CT-only prediction: CTs in, classified and explained; handing models on; evaluation of predictions."""
 
-from reactkd_auto.inference.api import Predictions, predict
+from __future__ import annotations
 
-__all__ = ["Predictions", "predict"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reactkd_auto.inference.api import Predictions, predict
+    from reactkd_auto.inference.handover.export import export_model
+    from reactkd_auto.inference.handover.install import install_model
+    from reactkd_auto.inference.predictor import Prediction, Predictor
+
+__all__ = ["Prediction", "Predictions", "Predictor", "export_model", "install_model", "predict"]
+
+_MODULES = {
+    "Prediction": "predictor",
+    "Predictions": "api",
+    "Predictor": "predictor",
+    "export_model": "handover.export",
+    "install_model": "handover.install",
+    "predict": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: a command's ``-h`` needs none of it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -64,14 +64,10 @@ def explain(ensemble: Ensemble, case: PreprocessedCase, window: Window) -> Expla
     return Explanation(node_share, node_spread, image, spread, attention)
 
 
-def write_explanation(
-    output: Path, case: PreprocessedCase, explanation: Explanation, regions: sitk.Image | None, own: Geometry
-) -> sitk.Image:
-    """Write the images of one case into ``output/explanation``, each in the geometry of the CT's file.
-
-    Returns:
-        The explanation image, as written.
-    """
+def images_on_ct(
+    case: PreprocessedCase, explanation: Explanation, regions: sitk.Image | None, own: Geometry
+) -> dict[str, sitk.Image]:
+    """The images of one case by name, each in the geometry in which the CT came."""
     properties = replace(
         case.properties,
         original_size=own.size,
@@ -79,14 +75,26 @@ def write_explanation(
         original_origin_mm=own.origin_mm,
         original_direction=own.direction,
     )
-    folder, name = Path(output) / "explanation", case.properties.case
-    painted = paint_on_ct(explanation.image, properties)
-    write_image(folder / f"{name}_explanation{ENDING}", painted)
-    write_image(folder / f"{name}_uncertainty{ENDING}", paint_on_ct(explanation.spread, properties))
-    write_image(folder / f"{name}_attention{ENDING}", paint_on_ct(explanation.attention, properties))
-    if regions is not None:
-        write_image(folder / f"{name}_regions{ENDING}", on_own_grid(regions, own))
-    return painted
+    images = {
+        "explanation": paint_on_ct(explanation.image, properties),
+        "uncertainty": paint_on_ct(explanation.spread, properties),
+        "attention": paint_on_ct(explanation.attention, properties),
+    }
+    return images if regions is None else {**images, "regions": on_own_grid(regions, own)}
+
+
+def write_explanation(
+    output: Path, case: PreprocessedCase, explanation: Explanation, regions: sitk.Image | None, own: Geometry
+) -> sitk.Image:
+    """Write the images of one case into ``output/explanation``.
+
+    Returns:
+        The explanation image, as written.
+    """
+    images = images_on_ct(case, explanation, regions, own)
+    for name, image in images.items():
+        write_image(Path(output) / "explanation" / f"{case.properties.case}_{name}{ENDING}", image)
+    return images["explanation"]
 
 
 def _scaled(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import zipfile
@@ -52,18 +53,26 @@ def pack(path: Path, contents: Mapping[str, Path | bytes]) -> None:
                 shutil.copyfileobj(source, target)
 
 
-def unpack(path: Path, folder: Path, limits: Limits | None = None) -> None:
+def unpack(path: Path, folder: Path, limits: Limits | None = None, *, allowed: re.Pattern[str] | None = None) -> None:
     """Unpack a zip into an empty folder; nothing is written before all of its entries are found harmless.
 
+    Args:
+        path: The zip.
+        folder: Made if it is missing.
+        limits: Of what it may grow to.
+        allowed: What names must match.
+
     Raises:
-        UserError: No zip or a damaged one; a name that leaves the folder or stands twice; a link or device; an
-            encrypted entry; more files or bytes than the limits or the disk allow.
+        UserError: No zip or a damaged one; a name that leaves the folder, stands twice or is not allowed; a link or
+            device; an encrypted entry; more files or bytes than the limits or the disk allow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [e for e in archive.infolist() if not e.is_dir()]
             _check_entries(path, entries)
+            if unknown := [e.filename for e in entries if allowed and not allowed.fullmatch(e.filename)]:
+                raise UserError(f"{path}: holds {unknown[0]!r}, which has no place in it; nothing was unpacked.")
             _check_size(path, entries, folder, limits or Limits())
             for entry in entries:
                 _extract(archive, entry, folder / entry.filename)

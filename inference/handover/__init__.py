@@ -1,0 +1,1 @@
+"""Handing a model on: one zip out, checked before it is used."""
