@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reactkd_auto.dataset import region_path
+from reactkd_auto.dataset_conversion.sidecars import sidecar_path
 from reactkd_auto.jsonio import content_hash, read_json, write_json
 
 RECORDS = "conversion"
@@ -60,10 +61,10 @@ def _record_path(folder: Path, case: str) -> Path:
 
 
 def _files(folder: Path, case: str, file_ending: str) -> list[Path]:
-    """A case's images and its region map, as far as they exist, in order."""
+    """A case's images, its sidecar and its region map, as far as they exist, in order."""
     images = sorted((folder / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9]{file_ending}"))
-    regions = region_path(folder / "regionsTr", case, file_ending)
-    return [*images, regions] if regions.exists() else images
+    others = (sidecar_path(folder / "imagesTr", case), region_path(folder / "regionsTr", case, file_ending))
+    return [*images, *(p for p in others if p.exists())]
 
 
 def _names(folder: Path, case: str, file_ending: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reactkd_auto.dataset import Dataset, LabelledCase, channel_path
+from reactkd_auto.dataset_conversion.sidecars import sidecar_path
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio.reading import direction_of, open_image
 from reactkd_auto.jsonio import read_json
@@ -35,7 +36,7 @@ def check_orphans(
     images, regions, _ = names
     ending = dataset.file_ending
     known = {f"{c}_{i:04d}{ending}" for c in with_files for i in range(len(dataset.channels))}
-    known |= {_sidecar(c) for c in with_files}
+    known |= {sidecar_path(folder / images, c).name for c in with_files}
     for path in _files(folder / images):
         if path.name not in known:
             expected = f"CASE_NNNN{ending} of a case with a base image, NNNN ≤ {len(dataset.channels) - 1:04d}"
@@ -53,7 +54,7 @@ def _files(folder: Path) -> list[Path]:
 def check_sidecars(folder: Path, names: tuple[str, str, str], with_files: Sequence[str]) -> Iterable[Problem]:
     """What a scanner said about a CT must be a JSON object, where it is there."""
     for case in with_files:
-        path = folder / names[0] / _sidecar(case)
+        path = sidecar_path(folder / names[0], case)
         if not path.is_file():
             continue
         expected = "a JSON object about the acquisition, or no file"
@@ -75,7 +76,3 @@ def left_handed(folder: Path, dataset: Dataset, images: str, reports: Sequence[C
             if np.linalg.det(direction_of(open_image(path)[0])) < 0:
                 found.append(f"{images}/{path.name}")
     return found
-
-
-def _sidecar(case: str) -> str:
-    return f"{case}_0000.json"

@@ -10,16 +10,19 @@ import SimpleITK as sitk
 
 from reactkd_auto.dataset import ChannelRole, Dataset, channel_path, region_path
 from reactkd_auto.dataset_conversion.case_records import make_once, source_key
+from reactkd_auto.dataset_conversion.dicom.acquisition import read_acquisition
 from reactkd_auto.dataset_conversion.dicom.choices import Choices
 from reactkd_auto.dataset_conversion.dicom.regions import region_map
 from reactkd_auto.dataset_conversion.dicom.selection import CaseSources
+from reactkd_auto.dataset_conversion.sidecars import sidecar_path
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio import ImageFault, check_units, overlap_fraction, write_image
 from reactkd_auto.imageio.dicom import read_series
 from reactkd_auto.imageio.dicom_tree import Series
 from reactkd_auto.imageio.raw_case import SMALLEST_OVERLAP
+from reactkd_auto.jsonio import write_json
 
-_METHOD = 1
+_METHOD = 2
 """To be raised when the same files would give another case, so that finished cases are converted anew."""
 
 
@@ -68,6 +71,8 @@ class CaseWriter:
                 write_image(self._path(sources.case, index), image)
         if regions is not None:
             write_image(region_path(self.folder / "regionsTr", sources.case, self.dataset.file_ending), regions)
+        if acquisition := read_acquisition(sources.base.files):
+            write_json(sidecar_path(self.folder / "imagesTr", sources.case), acquisition)
         write_image(self._path(sources.case, 0), _compact(base))
         return skipped
 
