@@ -17,7 +17,8 @@ from reactkd_auto.fingerprint import RING_WIDTHS_MM
 from reactkd_auto.imageio import RawCase, array_spacing
 from reactkd_auto.plan import TripleMm
 from reactkd_auto.regions.lesions import lesion_components, whole_organ
-from reactkd_auto.regions.rings import ring_map
+from reactkd_auto.regions.lookup import count_labels, mask_of
+from reactkd_auto.regions.rings import ring_slabs
 
 MOST_LESIONS = 64
 """Components recorded for a case; no graph has more than a quarter of them."""
@@ -40,15 +41,15 @@ def regions(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
     }
     if raw.regions is None:
         return nothing
-    labels = sitk.GetArrayFromImage(raw.regions)
-    context = np.intersect1d(np.unique(labels), dataset.region_values("context"))
+    labels = sitk.GetArrayViewFromImage(raw.regions)
+    context = np.array([v for v in sorted(dataset.region_values("context")) if (labels == v).any()], np.int64)
     nothing["context_regions"] = len(context)
     if not any(r.role != "context" for r in dataset.regions):
         points = label_centroids(labels, context, array_spacing(raw.regions))
         return nothing | {"neighbour_distances_mm": nearest_distances(points)}
     components, voxels = lesion_components(labels, dataset)
     organ = whole_organ(labels, components, dataset)
-    marked = (components > 0) | np.isin(labels, dataset.region_values("organ"))
+    marked = (components > 0) | mask_of(labels, dataset.region_values("organ"))
     if not marked.any():
         return nothing
     spacing = array_spacing(raw.regions)
@@ -66,22 +67,20 @@ def regions(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
 
 def extent_mm(mask: Mask, spacing: TripleMm) -> TripleMm:
     """Edges (z, y, x) of the box round a mask."""
-    (box,) = ndimage.find_objects(mask.astype(np.uint8))
+    (box,) = ndimage.find_objects(mask.view(np.uint8))
     z, y, x = ((s.stop - s.start) * mm for s, mm in zip(box, spacing, strict=True))
     return float(z), float(y), float(x)
 
 
 def ring_volumes(components: Labels, count: int, inside: Mask, spacing: TripleMm) -> tuple[tuple[float, ...], ...]:
     """For each of `RING_WIDTHS_MM`, the volume in mm³ of the ring of each of the first ``count`` lesions."""
-    return tuple(
-        tuple(
-            float(v * math.prod(spacing))
-            for v in np.bincount(
-                ring_map(components, inside=inside, width_mm=width, spacing=spacing).ravel(), minlength=count + 1
-            )[1 : count + 1]
-        )
-        for width in RING_WIDTHS_MM
-    )
+    volumes = []
+    for width in RING_WIDTHS_MM:
+        voxels = np.zeros(count, np.int64)
+        for _, ring in ring_slabs(components, inside=inside, width_mm=width, spacing=spacing):
+            voxels += count_labels(ring, count)
+        volumes.append(tuple(float(v * math.prod(spacing)) for v in voxels))
+    return tuple(volumes)
 
 
 def centroids(components: Labels, count: int, organ: Mask, spacing: TripleMm) -> Points:
@@ -92,8 +91,15 @@ def centroids(components: Labels, count: int, organ: Mask, spacing: TripleMm) ->
 
 def label_centroids(labels: NDArray[Any], values: Iterable[int], spacing: TripleMm) -> Points:
     """(values, 3) centroids in mm of labels that each have a voxel."""
-    points = ndimage.center_of_mass(labels > 0, labels, list(values))
+    boxes = ndimage.find_objects(labels.view(np.uint8) if labels.dtype == bool else labels)
+    points = [_centroid(labels[boxes[value - 1]] == value, boxes[value - 1]) for value in values]
     return np.array(points, float).reshape(-1, 3) * np.array(spacing)
+
+
+def _centroid(mask: Mask, box: tuple[slice, slice, slice]) -> list[float]:
+    """In voxels, of a mask in its box."""
+    along = [mask.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+    return [int(n @ np.arange(b.start, b.stop)) / int(n.sum()) for n, b in zip(along, box, strict=True)]
 
 
 def nearest_distances(points: Points) -> tuple[float, ...]:

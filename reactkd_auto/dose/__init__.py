@@ -6,7 +6,15 @@ dose would have added; `noise_fields` and `draw_dose_noise` do the same on patch
 
 from .calibration import calibrate
 from .degrade import degrade
-from .fields import NoiseFields, draw_dose_noise, noise_fields
+from .fields import NoiseFields, draw_dose_noise, noise_fields, open_noise_fields
 from .parameters import DoseCalibration
 
-__all__ = ["DoseCalibration", "NoiseFields", "calibrate", "degrade", "draw_dose_noise", "noise_fields"]
+__all__ = [
+    "DoseCalibration",
+    "NoiseFields",
+    "calibrate",
+    "degrade",
+    "draw_dose_noise",
+    "noise_fields",
+    "open_noise_fields",
+]

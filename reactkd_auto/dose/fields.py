@@ -22,8 +22,8 @@ from reactkd_auto.errors import UserError
 from .degrade import SMALLEST_FRACTION, in_field
 from .parameters import DoseCalibration
 from .random_numbers import stream_key
-from .synthesis import noise_model
-from .volumes import axial_stack
+from .synthesis import NoiseModel, noise_model
+from .volumes import AxialStack, axial_stack
 
 PREFERRED_REFERENCE = 0.25
 _SMALLEST_SD_HU = 1e-3
@@ -49,7 +49,13 @@ class NoiseFields:
     rank: int
 
 
-def noise_fields(
+def noise_fields(volume: Any, calibration: DoseCalibration, **options: Any) -> NoiseFields:
+    """Synthesise the two realisations and the closed-form SD ratios of a volume; see `open_noise_fields`."""
+    fields = open_noise_fields(volume, calibration, **options)
+    return fields.of(0, len(fields.stack.array))
+
+
+def open_noise_fields(
     volume: Any,
     calibration: DoseCalibration,
     *,
@@ -58,10 +64,10 @@ def noise_fields(
     spacing: tuple[float, float, float] | None = None,
     case: str = "",
     device: torch.device | str = "cpu",
-) -> NoiseFields:
-    """Synthesise the two realisations and the closed-form SD ratios of a volume.
+) -> SlicedFields:
+    """Prepare the noise of a volume, whose arrays take 4 × (2 + doses) bytes a voxel: `SlicedFields.of` makes them.
 
-    The stored arrays have the axes of the volume as given (for a SimpleITK image: of its array).
+    The arrays have the axes of the volume as given (for a SimpleITK image: of its array).
 
     Args:
         volume, calibration, seed, spacing, case, device: As in `degrade`.
@@ -74,22 +80,42 @@ def noise_fields(
     if not planned or not all(SMALLEST_FRACTION <= a < 1 for a in planned):
         raise UserError(f"dose degradation: found planned doses {planned}, expected fractions below 1.")
     stack = axial_stack(volume, spacing)
-    reference = min(planned, key=lambda a: abs(math.log(a / PREFERRED_REFERENCE)))
     model = noise_model(stack.array, calibration, spacing=stack.spacing, doses=planned, device=torch.device(device))
-    noise = np.zeros((2, *stack.array.shape), dtype=np.float32)
-    log_ratio = np.zeros((len(planned), *stack.array.shape), dtype=np.float32)
-    keys = [stream_key(seed, f"{case} field {i}") for i in range(2)]
-    at = planned.index(reference)
-    for indices in model.batches():
-        here = slice(indices.start, indices.stop)
-        weights = model.weights(model.counts(indices), [(1.0, a) for a in planned])
-        for stored, key in zip(noise, keys, strict=True):
-            stored[here] = model.draw(key, indices, weights[:, :, at : at + 1])[:, 0].cpu().numpy()
-        ln_sd = model.sd_at_nodes(weights).clamp_min(_SMALLEST_SD_HU).log()
-        ratio = model.nodes.enlarge(ln_sd - ln_sd[:, at : at + 1])
-        log_ratio[:, here] = ratio.transpose(0, 1).cpu().numpy()
-    noise *= in_field(stack.array)
-    return NoiseFields(stack.as_given(noise), stack.as_given(log_ratio), reference, planned, model.rank)
+    keys = (stream_key(seed, f"{case} field 0"), stream_key(seed, f"{case} field 1"))
+    return SlicedFields(stack, model, keys, planned)
+
+
+@dataclass(frozen=True, eq=False)
+class SlicedFields:
+    """The noise of one volume, made for the slices that are asked for; see `open_noise_fields`."""
+
+    stack: AxialStack
+    model: NoiseModel
+    keys: tuple[int, int]
+    doses: tuple[float, ...]
+
+    @property
+    def reference(self) -> float:
+        """The planned dose nearest to 0.25 (in ln)."""
+        return min(self.doses, key=lambda a: abs(math.log(a / PREFERRED_REFERENCE)))
+
+    def of(self, first: int, stop: int) -> NoiseFields:
+        """Fields of the axial slices ``first … stop − 1``, the same whichever others are asked for."""
+        model, at = self.model, self.doses.index(self.reference)
+        shape = (stop - first, *self.stack.array.shape[1:])
+        noise = np.zeros((2, *shape), dtype=np.float32)
+        log_ratio = np.zeros((len(self.doses), *shape), dtype=np.float32)
+        for indices in model.batches(first, stop):
+            here = slice(indices.start - first, indices.stop - first)
+            weights = model.weights(model.counts(indices), [(1.0, a) for a in self.doses])
+            for stored, key in zip(noise, self.keys, strict=True):
+                stored[here] = model.draw(key, indices, weights[:, :, at : at + 1])[:, 0].cpu().numpy()
+            ln_sd = model.sd_at_nodes(weights).clamp_min(_SMALLEST_SD_HU).log()
+            ratio = model.nodes.enlarge(ln_sd - ln_sd[:, at : at + 1])
+            log_ratio[:, here] = ratio.transpose(0, 1).cpu().numpy()
+        noise *= in_field(self.stack.array[first:stop])
+        given = self.stack.as_given
+        return NoiseFields(given(noise), given(log_ratio), self.reference, self.doses, model.rank)
 
 
 def draw_dose_noise(

@@ -30,12 +30,7 @@ def read_image(path: Path) -> sitk.Image:
             infinite voxels; a series is incomplete, mixed or can't be converted. The message names the file, what was
             found and what was expected.
     """
-    path = Path(path)
-    if path.is_dir() or _is_dicom(path):
-        from .dicom import read_dicom
-
-        return read_dicom(path)
-    image = sitk.Cast(_read_checked(path), sitk.sitkFloat32)
+    image = sitk.Cast(_read_as_stored(Path(path)), sitk.sitkFloat32)
     check_finite(path, sitk.GetArrayViewFromImage(image))
     return image
 
@@ -51,14 +46,17 @@ def read_regions(path: Path, allowed_values: Iterable[int]) -> sitk.Image:
         ImageFault: As `read_image`; or a voxel is not an integer, or a value is not among ``allowed_values`` and 0.
     """
     allowed = sorted({0, *allowed_values})
-    image = read_image(path)
-    values = np.unique(sitk.GetArrayViewFromImage(image))
+    path = Path(path)
+    image = _read_as_stored(path)
+    array = sitk.GetArrayViewFromImage(image)
+    check_finite(path, array)
+    values = np.unique(np.concatenate([np.unique(axial) for axial in array]))
     expected = f"only the values {', '.join(map(str, allowed))}"
     if (fractional := values[values != np.round(values)]).size:
-        raise ImageFault(Path(path), f"a region map with the non-integer value {fractional[0]:.6g}", expected)
+        raise ImageFault(path, f"a region map with the non-integer value {fractional[0]:.6g}", expected)
     if (unknown := np.setdiff1d(values, allowed)).size:
         listed = ", ".join(f"{v:.0f}" for v in unknown[:5]) + (", …" if unknown.size > 5 else "")
-        raise ImageFault(Path(path), f"a region map with unknown values {listed}", expected)
+        raise ImageFault(path, f"a region map with unknown values {listed}", expected)
     return sitk.Cast(image, sitk.sitkUInt8)
 
 
@@ -72,6 +70,15 @@ def image_format(path: Path) -> str:
         if path.name.lower().endswith(ending):
             return name
     raise ImageFault(path, "an unknown file ending", f"one of {', '.join(FORMATS)}")
+
+
+def _read_as_stored(path: Path) -> sitk.Image:
+    """`read_image` in the file's own type, not yet known to be finite."""
+    if path.is_dir() or _is_dicom(path):
+        from .dicom import read_dicom
+
+        return read_dicom(path)
+    return _read_checked(path)
 
 
 def _is_dicom(path: Path) -> bool:

@@ -35,14 +35,14 @@ def store_channels(
     for index, source in sorted(raw.images.items()):
         rule = plan.normalisation[dataset.channels[index].name]
         inside = covered(source, grid)
-        image[index] = to_int16(_standardised(resample(_clipped(source, rule), grid), inside, rule), rule.storage_scale)
+        image[index] = to_int16(_standardised(_resampled(source, grid, rule), inside, rule), rule.storage_scale)
         valid |= inside.astype(np.uint8) << np.uint8(index)
     return image, valid
 
 
 def store_base(base: sitk.Image, grid: Grid, rule: Normalisation) -> NDArray[np.int16]:
     """The base image on a grid, as `store_channels` stores it."""
-    return to_int16(resample(_clipped(base, rule), grid), rule.storage_scale)
+    return to_int16(_resampled(base, grid, rule), rule.storage_scale)
 
 
 def to_int16(values: NDArray[np.float32], scale: float) -> NDArray[np.int16]:
@@ -50,9 +50,9 @@ def to_int16(values: NDArray[np.float32], scale: float) -> NDArray[np.int16]:
     return np.clip(np.rint(values / np.float32(scale)), -32768, 32767).astype(np.int16)
 
 
-def _clipped(image: sitk.Image, rule: Normalisation) -> sitk.Image:
+def _resampled(image: sitk.Image, grid: Grid, rule: Normalisation) -> NDArray[np.float32]:
     """CT without the −2000 or −3024 that some scanners write outside of the field of view: it would bleed inwards."""
-    return sitk.Maximum(image, LOWEST_HU) if rule.scheme == "ct" else image
+    return resample(image, grid, lowest=LOWEST_HU if rule.scheme == "ct" else None)
 
 
 def _standardised(values: NDArray[np.float32], inside: NDArray[np.bool_], rule: Normalisation) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.imageio import RawCase, array_spacing
 from reactkd_auto.plan import Plan, Triple, TripleMm
+from reactkd_auto.regions.lookup import mask_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,17 @@ class Grid:
         ends = np.array([(k, j, i) for k in (0, 1) for j in (0, 1) for i in (0, 1)], float)
         offsets = (ends * (np.array(self.size) - 1) * self.spacing_mm)[:, ::-1]
         return np.array(self.origin_mm) + offsets @ np.array(self.direction).reshape(3, 3).T
+
+    def slabs(self, count: int) -> list[tuple[slice, Grid]]:
+        """Up to ``count`` parts along z, together the whole: where each lies in this grid's arrays, and its grid."""
+        ends = np.unique(np.linspace(0, self.size[0], max(1, count) + 1).round().astype(int)).tolist()
+        step = np.array(self.direction).reshape(3, 3)[:, 2] * self.spacing_mm[0]
+        parts = []
+        for first, stop in itertools.pairwise(ends):
+            x, y, z = (float(v) for v in np.array(self.origin_mm) + step * first)
+            size = (stop - first, *self.size[1:])
+            parts.append((slice(first, stop), Grid(size, self.spacing_mm, (x, y, z), self.direction)))
+        return parts
 
     def continuous_index(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Voxel coordinates (n, 3) z, y, x of physical positions (n, 3) x, y, z."""
@@ -96,9 +109,8 @@ def _region_box(raw: RawCase, dataset: Dataset) -> tuple[NDArray[np.float64], ND
     """First and last voxel (z, y, x) of organ and lesion regions, or None."""
     if raw.regions is None:
         return None
-    wanted = np.zeros(256, bool)
-    wanted[[*dataset.region_values("organ"), *dataset.region_values("lesion")]] = True
-    found = wanted[sitk.GetArrayViewFromImage(raw.regions)]
+    wanted = dataset.region_values("organ") + dataset.region_values("lesion")
+    found = mask_of(sitk.GetArrayViewFromImage(raw.regions), wanted)
     if not found.any():
         return None
     ends = [np.flatnonzero(found.any(axis=tuple(a for a in range(3) if a != axis)))[[0, -1]] for axis in range(3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from reactkd_auto.plan import DosePlan
 
 from .channels import to_int16
 from .grid import Grid
-from .resample import antialiasing_sigmas, resample, source_window
+from .resample import MOST_VOXELS, antialiasing_sigmas, resample, source_window
 
 if TYPE_CHECKING:
     from reactkd_auto.dose import DoseCalibration
@@ -59,7 +60,7 @@ def no_noise(grid: Grid) -> StoredNoise:
 
 
 def store_noise(base: sitk.Image, grid: Grid, dose: DosePlan, source: NoiseSource, *, case: str) -> StoredNoise:
-    """Synthesise where the grid needs it; resample.
+    """Synthesise where the grid needs it, slab by slab where that is more than `MOST_VOXELS`; resample.
 
     Args:
         base: CT in HU, native grid.
@@ -68,16 +69,29 @@ def store_noise(base: sitk.Image, grid: Grid, dose: DosePlan, source: NoiseSourc
         source: Calibration and seed.
         case: Its name, part of the seed.
     """
-    from reactkd_auto.dose import noise_fields
+    from reactkd_auto.dose import open_noise_fields
 
     slab, calibration = _needed_slices(base, grid, source.calibration)
-    fields = noise_fields(slab, calibration, seed=source.seed, doses=dose.levels, case=case)
-    noise = np.stack([to_int16(resample(_like(n, slab), grid), NOISE_SCALE_HU) for n in fields.noise])
-    ratio = np.stack(
-        [to_int16(resample(_like(r, slab), grid, smooth=False), LOG_RATIO_SCALE) for r in fields.log_ratio]
-    )
+    fields = open_noise_fields(slab, calibration, seed=source.seed, doses=dose.levels, case=case)
+    noise = np.empty((2, *grid.size), np.int16)
+    ratio = np.empty((len(dose.levels), *grid.size), np.int16)
+    as_stored = fields.stack.order == (0, 1, 2)
+    parts = grid.slabs(math.ceil(math.prod(slab.GetSize()) / MOST_VOXELS) if as_stored else 1)
+    for where, part in parts:
+        first, stop = (0, slab.GetSize()[2]) if len(parts) == 1 else _slices_of(slab, part)
+        piece, made = slab[:, :, first:stop], fields.of(first, stop)
+        for i, values in enumerate(made.noise):
+            noise[i, where] = to_int16(resample(_like(values, piece), part), NOISE_SCALE_HU)
+        for i, values in enumerate(made.log_ratio):
+            ratio[i, where] = to_int16(resample(_like(values, piece), part, smooth=False), LOG_RATIO_SCALE)
     document = {**to_plain(source.calibration), "reference_dose": fields.reference}
     return StoredNoise(noise, ratio, dose.levels, document, source.flags)
+
+
+def _slices_of(image: sitk.Image, grid: Grid) -> tuple[int, int]:
+    """First slice of an image that a grid depends on, and the one after the last."""
+    begin, end = source_window(image, grid, antialiasing_sigmas(image, grid))
+    return begin[2], end[2] + 1
 
 
 def _needed_slices(base: sitk.Image, grid: Grid, calibration: DoseCalibration) -> tuple[sitk.Image, DoseCalibration]:
@@ -85,9 +99,8 @@ def _needed_slices(base: sitk.Image, grid: Grid, calibration: DoseCalibration) -
     z_axis = np.array(base.GetDirection()).reshape(3, 3)[:, 2]
     if abs(abs(z_axis[2]) - 1) > LARGEST_TILT:
         return base, calibration
-    begin, end = source_window(base, grid, antialiasing_sigmas(base, grid))
-    first = max(0, begin[2] - SLICES_BEYOND)
-    stop = min(base.GetSize()[2], end[2] + 1 + SLICES_BEYOND)
+    begin, end = _slices_of(base, grid)
+    first, stop = max(0, begin - SLICES_BEYOND), min(base.GetSize()[2], end + SLICES_BEYOND)
     flux = (
         tuple(calibration.slice_flux(i) for i in range(first, stop)) if len(calibration.flux) > 1 else calibration.flux
     )

@@ -15,25 +15,41 @@ COARSENING = 1.2
 """Target spacings beyond this multiple of the source's are smoothed for; below, linear interpolation smooths enough."""
 TRUNCATE = 4.0
 """The Gaussian ends at this many standard deviations."""
+MOST_VOXELS = 2**26
+"""Of an image, filtered at a time: about 1 GB."""
 
 
-def resample(image: sitk.Image, grid: Grid, *, smooth: bool = True) -> NDArray[np.float32]:
+def resample(image: sitk.Image, grid: Grid, *, smooth: bool = True, lowest: float | None = None) -> NDArray[np.float32]:
     """Values of an image on a grid, by physical position: anti-aliasing Gaussian, then linear interpolation.
 
     Linear in the image's values, whatever they are: sums of images (a CT and its added noise) may be resampled before
     or after adding. Beyond the image's ends its edge is replicated. Linear rather than spline interpolation, because
-    a spline's overshoots would be structure that was never measured (negative SUV beside a hot lesion).
+    a spline's overshoots would be structure that was never measured (negative SUV beside a hot lesion). What depends
+    on more than `MOST_VOXELS` of the image is made in slabs.
 
     Args:
         image: 3D, any geometry.
         grid: Where.
         smooth: False leaves the anti-aliasing out, for maps that are smooth already.
+        lowest: Smaller values of the image count as this one.
 
     Returns:
         float32 (z, y, x) of the grid's size.
     """
     sigmas = antialiasing_sigmas(image, grid) if smooth else (0.0, 0.0, 0.0)
+    parts = grid.slabs(math.ceil(math.prod(_needed_size(image, grid, sigmas)) / MOST_VOXELS))
+    result = np.empty(grid.size, np.float32)
+    for where, part in parts:
+        result[where] = _resample(image, part, sigmas, lowest)
+    return result
+
+
+def _resample(
+    image: sitk.Image, grid: Grid, sigmas: tuple[float, float, float], lowest: float | None
+) -> NDArray[np.float32]:
     image = sitk.Cast(_needed_part(image, grid, sigmas), sitk.sitkFloat32)
+    if lowest is not None:
+        image = sitk.Maximum(image, lowest)
     if any(sigmas):
         spacing = image.GetSpacing()[::-1]
         voxels = [s / mm for s, mm in zip(sigmas, spacing, strict=True)]
@@ -84,9 +100,12 @@ def source_window(image: sitk.Image, grid: Grid, sigmas: tuple[float, float, flo
     return [int(v) for v in first], [int(v) for v in last]
 
 
+def _needed_size(image: sitk.Image, grid: Grid, sigmas: tuple[float, float, float]) -> list[int]:
+    return [b - a + 1 for a, b in zip(*source_window(image, grid, sigmas), strict=True)]
+
+
 def _needed_part(image: sitk.Image, grid: Grid, sigmas: tuple[float, float, float]) -> sitk.Image:
-    first, last = source_window(image, grid, sigmas)
-    return sitk.RegionOfInterest(image, [b - a + 1 for a, b in zip(first, last, strict=True)], first)
+    return sitk.RegionOfInterest(image, _needed_size(image, grid, sigmas), source_window(image, grid, sigmas)[0])
 
 
 def _interpolate(image: sitk.Image, grid: Grid, interpolator: int, *, replicate: bool) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from reactkd_auto.dataset import Dataset
 
+from .lookup import count_labels, mapped, mask_of
+
 Mask = NDArray[np.bool_]
 
 
@@ -22,13 +24,15 @@ def lesion_components(labels: NDArray[np.uint8], dataset: Dataset) -> tuple[NDAr
         Components (z, y, x), numbered 1… by falling volume (equal ones: the first voxel met first), 0 elsewhere; and
         their volumes in voxels, in that order.
     """
-    lesions = np.isin(labels, dataset.region_values("lesion"))
-    found, count = cc3d.connected_components(lesions, connectivity=26, return_N=True)
-    voxels = np.bincount(found.ravel(), minlength=count + 1)[1:]
+    lesions = mask_of(labels, dataset.region_values("lesion"))
+    found, count = cc3d.connected_components(lesions, connectivity=26, return_N=True, out_dtype=np.uint32)
+    voxels = count_labels(found, count)
     order = np.argsort(-voxels, kind="stable")
-    number = np.zeros(count + 1, np.int32)
+    number = np.zeros(count + 1, np.uint32)
     number[order + 1] = np.arange(1, count + 1)
-    return number[found], voxels[order].astype(np.int64)
+    for axial in found:  # in place: a large CT has no room for another map
+        axial[...] = number[axial]
+    return found.view(np.int32), voxels[order]
 
 
 def kept_count(voxels: NDArray[np.int64], *, voxel_mm3: float, smallest_mm3: float) -> int:
@@ -42,7 +46,7 @@ def whole_organ(labels: NDArray[np.uint8], components: NDArray[np.int32], datase
 
     All False where the dataset or the case has no organ.
     """
-    organ: Mask = np.isin(labels, dataset.region_values("organ"))
+    organ: Mask = mask_of(labels, dataset.region_values("organ"))
     if not organ.any():
         return organ
     count = int(components.max(initial=0))
@@ -54,4 +58,4 @@ def whole_organ(labels: NDArray[np.uint8], components: NDArray[np.int32], datase
         touching[components[a][organ[b]]] = True
         touching[components[b][organ[a]]] = True
     touching[0] = False
-    return np.asarray(organ | touching[components])
+    return np.asarray(organ | mapped(components, touching))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from reactkd_auto.plan import TripleMm
+
+MOST_VOXELS = 2**24
+"""Distances take 30 bytes a voxel: larger boxes are done in slabs."""
+Window = tuple[slice, slice, slice]
 
 
 def ring_map(
@@ -26,21 +32,41 @@ def ring_map(
         Number of the lesion whose ring a voxel belongs to, or 0.
     """
     result = np.zeros_like(components)
-    if not components.any():
-        return result
-    window = _surrounding(components > 0, [int(np.ceil(width_mm / s)) + 1 for s in spacing])
-    near = components[window]
-    distance, nearest = ndimage.distance_transform_edt(near == 0, sampling=spacing, return_indices=True)
-    ring = (distance > 0) & (distance <= width_mm)
-    if inside is not None:
-        ring &= inside[window]
-    result[window] = np.where(ring, near[tuple(nearest)], 0)
+    for window, ring in ring_slabs(components, inside=inside, width_mm=width_mm, spacing=spacing):
+        result[window] = ring
     return result
 
 
-def _surrounding(mask: NDArray[np.bool_], margin: list[int]) -> tuple[slice, ...]:
+def ring_slabs(
+    components: NDArray[np.int32], *, inside: NDArray[np.bool_] | None, width_mm: float, spacing: TripleMm
+) -> Iterator[tuple[Window, NDArray[np.int32]]]:
+    """`ring_map` in windows that do not overlap, of up to about `MOST_VOXELS`; there are no rings elsewhere."""
+    if not components.any():
+        return
+    margin = [int(np.ceil(width_mm / s)) + 1 for s in spacing]
+    z, y, x = _surrounding(components > 0, margin)
+    step = max(1, MOST_VOXELS // ((y.stop - y.start) * (x.stop - x.start)))
+    for first in range(z.start, z.stop, step):
+        last = min(first + step, z.stop)
+        seen = slice(max(z.start, first - margin[0]), min(z.stop, last + margin[0]))
+        near = components[seen, y, x]
+        if near.any():
+            window = (slice(first, last), y, x)
+            ring = _nearest(near, width_mm, spacing)[first - seen.start : last - seen.start]
+            yield window, ring if inside is None else ring * inside[window]
+
+
+def _nearest(near: NDArray[np.int32], width_mm: float, spacing: TripleMm) -> NDArray[np.int32]:
+    """The nearest lesion of each voxel outside that has one within the width, else 0."""
+    distance, nearest = ndimage.distance_transform_edt(near == 0, sampling=spacing, return_indices=True)
+    ring = (distance > 0) & (distance <= width_mm)
+    found = np.zeros_like(near)
+    found[ring] = near[tuple(axis[ring] for axis in nearest)]
+    return found
+
+
+def _surrounding(mask: NDArray[np.bool_], margin: list[int]) -> Window:
     """The box round a mask, ``margin`` voxels wider on each side."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return tuple(
-        slice(max(0, b.start - m), min(n, b.stop + m)) for b, m, n in zip(box, margin, mask.shape, strict=True)
-    )
+    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    z, y, x = (slice(max(0, b.start - m), min(n, b.stop + m)) for b, m, n in zip(box, margin, mask.shape, strict=True))
+    return z, y, x

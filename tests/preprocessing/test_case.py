@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -184,11 +185,16 @@ def test_noise_takes_the_same_way_onto_the_grid_as_the_image(
 ) -> None:
     """Noise fields that equal the CT must be stored as the CT is, cut to a slab and coarsened or not."""
 
-    def image_as_noise(volume: sitk.Image, calibration: object, *, doses: tuple, **_: object) -> NoiseFields:
+    def image_as_noise(volume: sitk.Image, calibration: object, *, doses: tuple, **_: object) -> SimpleNamespace:
         array = sitk.GetArrayFromImage(volume)
-        return NoiseFields(np.stack([array, -array]), np.stack([array / 100] * len(doses)), 0.25, doses, 1)
 
-    monkeypatch.setattr("reactkd_auto.dose.noise_fields", image_as_noise)
+        def of(first: int, stop: int) -> NoiseFields:
+            part = array[first:stop]
+            return NoiseFields(np.stack([part, -part]), np.stack([part / 100] * len(doses)), 0.25, doses, 1)
+
+        return SimpleNamespace(of=of, stack=SimpleNamespace(order=(0, 1, 2)), reference=0.25)
+
+    monkeypatch.setattr("reactkd_auto.dose.open_noise_fields", image_as_noise)
     changes = {"dose": DosePlan(True, (0.05, 1.0), (0.05, 0.25)), "patch_size": (6, 8, 8), "context_voxels": (2, 2, 2)}
     raw = raw_case((60, 40, 40), ((30, 42), (12, 28), (12, 28)), direction=direction)
     source = NoiseSource(calibrate(raw.images[0]), 1)
@@ -198,6 +204,24 @@ def test_noise_takes_the_same_way_onto_the_grid_as_the_image(
         assert case.noise[0] * 0.1 == pytest.approx(case.image[0], abs=0.56)
         assert case.noise[1] == pytest.approx(-case.noise[0], abs=1)
         assert case.noise[0].std() > 100
+
+
+@pytest.mark.parametrize("direction", [IDENTITY, TILTED])
+def test_a_case_made_in_slabs_is_the_case_made_at_once(
+    monkeypatch: pytest.MonkeyPatch, direction: tuple[float, ...]
+) -> None:
+    dose, localiser = DosePlan(True, (0.05, 1.0), (0.05, 0.25)), LocaliserPlan(True, (9.0,) * 3, (8,) * 3)
+    raw = raw_case((40, 40, 40), ((10, 32), (12, 28), (12, 28)), direction=direction)
+    rules = plan(dose=dose, localiser=localiser, patch_size=(16, 16, 16))
+    options = {"plan": rules, "dataset": dataset(), "patient": "p", "label": 0}
+    source = NoiseSource(calibrate(raw.images[0]), 1)
+    whole = preprocess_case(raw, noise=source, **options)
+    for module in ("preprocessing.noise", "preprocessing.resample", "regions.rings"):
+        monkeypatch.setattr(f"reactkd_auto.{module}.MOST_VOXELS", 40 * 40 * 15)
+    slabs = preprocess_case(raw, noise=source, **options)
+    assert slabs.properties == whole.properties
+    for name in ("image", "valid", "nodes", "noise", "log_ratio", "coarse"):
+        assert np.array_equal(getattr(slabs, name), getattr(whole, name)), name
 
 
 @pytest.mark.data
