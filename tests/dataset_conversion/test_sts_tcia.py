@@ -115,17 +115,18 @@ def test_mr_of_another_frame_is_refused_or_left_out_by_name(source: Path, capsys
     assert "STS_001, T1: left out" in said
     folder = source.parent / "w/raw/Dataset001_STS_TCIA"
     assert [c.name for c in read_dataset(folder).channels] == ["CT", "FDG", "T1"]
-    assert verify_dataset(folder) == []
+    assert [p.found for p in verify_dataset(folder)] == ["channel T1 in no case"]
 
 
 def test_mr_that_was_registered_to_the_ct_is_a_channel(source: Path) -> None:
-    for patient in OUTCOMES:
-        slices = make_series(activity(6, (8, 8)) / 100, "MR", patient=patient, study="mr", series="T1 registered")
+    for seed, patient in enumerate(OUTCOMES):
+        values_of = activity(6, (8, 8), seed) / 100
+        slices = make_series(values_of, "MR", patient=patient, study="mr", series="T1 registered")
         (folder,) = (source / patient).glob("*/*-T1-*")
         write_series(folder, slices)
     folder = convert(source, mr=True).folder
     assert verify_dataset(folder) == []
-    np.testing.assert_allclose(values(folder / "imagesTr/STS_004_0002.nii.gz"), activity(6, (8, 8)) / 100, atol=0.51)
+    np.testing.assert_allclose(values(folder / "imagesTr/STS_004_0002.nii.gz"), activity(6, (8, 8), 3) / 100, atol=0.51)
 
 
 def test_bad_patients_are_named_the_others_finished_and_mended_later(
