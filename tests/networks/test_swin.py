@@ -23,6 +23,15 @@ def test_features_lie_on_the_planned_grids_whatever_the_patch(strides):
         assert feature.shape == (1, encoder.channels[stage], *grid)
 
 
+def test_padding_goes_on_as_the_image_ends():
+    encoder = SwinEncoder(1, SMALL, ISOTROPIC).eval()
+    with torch.no_grad():
+        small, large = (encoder(torch.full((1, 1, n, n, n), 3.0)) for n in (16, 32))
+    for a, b in zip(small, large, strict=True):
+        z, y, x = a.shape[2:]
+        torch.testing.assert_close(a, b[:, :, :z, :y, :x])
+
+
 def test_features_lie_where_the_image_shows_them():
     encoder = SwinEncoder(1, SMALL, ISOTROPIC).eval()
     image = torch.zeros(1, 1, 16, 16, 32)

@@ -111,6 +111,15 @@ def test_permuted_graphs_cost_nothing():
     torch.testing.assert_close(plan.argmax(2), order.argsort().expand(8, 9))
 
 
+def test_large_costs_do_not_underflow():
+    """In float32 e^{−cost / step} is 0 beyond a cost of about 20."""
+    x = features(4, 6, kind=torch.float32)
+    costs = 100 * (2 - torch.eye(6).expand(4, 6, 6))
+    value, plan = fused_gromov_wasserstein(distances(x), distances(x), full(x), full(x), features=costs, structure=0.5)
+    torch.testing.assert_close(plan, torch.eye(6).expand(4, 6, 6) / 6)
+    torch.testing.assert_close(value, torch.full((4,), 50.0))
+
+
 def test_with_one_to_one_nodes_gw_is_the_edge_loss_and_no_solver_runs(monkeypatch):
     x, y = features(4, 6), features(4, 6, seed=1)
     mask = full(x)

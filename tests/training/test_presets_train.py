@@ -13,8 +13,9 @@ import pytest
 from reactkd_auto.dataset import write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.plan import EncoderPlan, read_plan, write_plan
-from reactkd_auto.training import train
+from reactkd_auto.training import teacher_weights, train
 from reactkd_auto.training.preset import preset_names, read_preset
+from reactkd_auto.training.teacher_weights import Votes
 
 CONDITIONS = {"dist": "a batch of 8", "logit_std": "three classes"}
 
@@ -76,6 +77,19 @@ def test_the_paper_s_preset_trains_swin_transformers_of_its_own_beside_the_share
     assert not (teachers / "auto_seed0" / "without_0" / "teachers.safetensors").exists()
     assert (teachers / "auto_seed0" / "without_0" / "localiser.safetensors").exists()
     assert "patches (8, 16, 16) are padded to (32, 32, 32), multiples of 32: 16.0 × the work" in caplog.text
+
+
+def test_cross_fitted_teachers_are_judged_and_weighed_out_of_fold(make_cohort, caplog, monkeypatch):
+    given: list[Votes] = []
+    before = teacher_weights.WEIGHTINGS["performance"]
+    monkeypatch.setitem(teacher_weights.WEIGHTINGS, "performance", lambda votes: given.append(votes) or before(votes))
+    cohort = make_cohort(folds=3)
+    options = {"preset": "mtcm", "teachers": "cross_fitted", "epochs": 1, "iterations": 1}
+    with caplog.at_level(logging.INFO, logger="reactkd_auto"):
+        train(0, workspace=cohort.workspace, device="cpu", quiet=True, **options)
+    assert given[0].logits.shape == (3, 2, 2)
+    assert given[0].losses.shape == (3,)
+    assert "patients of the rarest class have a privileged channel, too few to judge teacher structure" in caplog.text
 
 
 def test_a_preset_whose_condition_is_not_met_is_refused_before_anything_is_trained(workspace):

@@ -30,6 +30,14 @@ class Sayer(nn.Module):
         return SimpleNamespace(fused=say(1.0), structure=say(2.0), dose=say(3.0))
 
 
+class Pair(Sayer):
+    """Two classes: the answer, and 0."""
+
+    def forward(self, *inputs):
+        heads = vars(super().forward(*inputs))
+        return SimpleNamespace(**{name: _with_zero(out) for name, out in heads.items()})
+
+
 @pytest.fixture
 def batch():
     """Four samples, told apart by their voxels, and by the geometry of their two nodes."""
@@ -64,19 +72,23 @@ def test_a_panel_of_one_is_that_teacher(batch):
 
 
 def test_a_panel_of_several_answers_with_the_mixture_of_their_unbiased_logits(batch):
-    class Pair(Sayer):
-        """Two classes: the answer, and 0."""
-
-        def forward(self, *inputs):
-            heads = vars(super().forward(*inputs))
-            return SimpleNamespace(**{name: _with_zero(out) for name, out in heads.items()})
-
     panel = Panel(("fused", "structure"), "mean", temperature=2.0)
     answer = Tutors(Pair(0.1), {1: Pair(0.2)}, FOLDS, panel).answer(*batch, ["a", "b", "c", "u"])
     said = torch.tensor([[0.2, 0.4], [0.2, 0.4], [0.6, 1.2], [0.4, 0.8]])
     expected = (said / 2).sigmoid().mean(1)
     torch.testing.assert_close((answer.logits / 2).softmax(1)[:, 0], expected)
+    nodes = torch.sigmoid(torch.tensor([0.6, 1.2]) * 3 / 2).mean()
+    torch.testing.assert_close((answer.node_logits / 2).softmax(2)[2, :, 0], nodes.expand(2))
     torch.testing.assert_close(answer.node_features[:, 0, 0], torch.tensor([0.1, 0.4, 0.9, 1.6]))
+
+
+def test_a_structure_function_teacher_without_pet_says_nothing(batch):
+    views, graph = batch
+    views.present[1, 1] = False
+    panel = Panel(("structure", "dose"), "mean", temperature=2.0)
+    logits = Tutors(Pair(0.1), {}, FOLDS, panel).answer(views, graph, ["a", "b", "c", "u"]).logits
+    torch.testing.assert_close((logits / 2).softmax(1)[1, 0], torch.tensor(0.6 / 2).sigmoid())
+    torch.testing.assert_close((logits / 2).softmax(1)[0, 0], torch.tensor([0.2 / 2, 0.3 / 2]).sigmoid().mean())
 
 
 def _with_zero(out: Outputs) -> Outputs:
