@@ -18,6 +18,7 @@ from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
 from reactkd_auto.lock import locked
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
 from reactkd_auto.planning.cohort import Cohort, summarise
+from reactkd_auto.planning.cost import with_cost
 from reactkd_auto.planning.dose import pool_noise
 from reactkd_auto.planning.hardware import choose_hardware
 from reactkd_auto.planning.measuring import measure_cases, read_rows
@@ -137,6 +138,7 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     splits = assign(cases)
     frame = Frame(name, options.plan, options.seed, hardware)
     plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
+    plan = with_cost(plan, dataset, rooms.plan_file)
     failed = update_cases(cases, plan, dataset, rooms, execution=options.execution)
     if failed:
         failures |= failed

@@ -15,14 +15,16 @@ from reactkd_auto.planning.rules import graph as graph_rules
 from reactkd_auto.planning.rules import grid as grid_rules
 from reactkd_auto.planning.rules import teachers as teacher_rules
 from reactkd_auto.planning.rules import training as training_rules
+from reactkd_auto.planning.rules.graph import NODE_BUDGET
+from reactkd_auto.planning.rules.grid import CHOSEN, Grid, TooMuch
 from reactkd_auto.planning.rules.hardware import Hardware, voxel_budget
 from reactkd_auto.planning.rules.localiser import localiser
+from reactkd_auto.planning.rules.memory import Memory
 from reactkd_auto.planning.rules.normalisation import normalisation
 from reactkd_auto.planning.rules.topology import network
 from reactkd_auto.planning.triples import triple_mm
 from reactkd_auto.splits import Splits
 
-CHOSEN = "chosen by the user"
 LARGEST_BATCH = 256
 
 
@@ -78,12 +80,14 @@ def make_plan(frame: Frame, fingerprint: Fingerprint, cohort: Cohort, splits: Sp
     if overrides.batch_size is not None:
         batch = overrides.batch_size, CHOSEN
     teacher = teacher_rules.structure_function_teacher(cohort)
-    budget = voxel_budget(hardware, batch_size=batch[0], encoders=teacher_encoders(cohort))
+    encoders = 1 + len(cohort.dataset.privileged) * teacher[0]
+    memory = Memory(hardware, batch[0], encoders=encoders, nodes=NODE_BUDGET)
     grid, reasons = grid_rules.plan_grid(
-        cohort, hardware, budget, spacing=overrides.spacing_mm, patch=overrides.patch_size
+        cohort, hardware, limits(cohort, memory), spacing=overrides.spacing_mm, patch=overrides.patch_size
     )
     spacing, patch = grid.spacing_mm, grid.patch_size
     networks = network(cohort, grid.strides, grid.stem_reason, spacing, hardware.device)
+    steps, checkpointing = memory.hold(networks[0], patch)
     augmented = training_rules.augmentation(cohort, spacing, patch)
     decided: dict[str, tuple[Any, str]] = {
         "device": (hardware.device, "planned for this device; results can be used on either"),
@@ -92,6 +96,8 @@ def make_plan(frame: Frame, fingerprint: Fingerprint, cohort: Cohort, splits: Sp
         "patch_size": (patch, reasons["patch_size"]),
         "context_voxels": training_rules.context_voxels(augmented[0], spacing),
         "batch_size": batch,
+        "accumulation_steps": steps,
+        "checkpointing": checkpointing,
         "normalisation": normalisation(cohort),
         "network": networks,
         "graph": graph_rules.graph(cohort, networks[0], spacing),
@@ -116,9 +122,25 @@ def make_plan(frame: Frame, fingerprint: Fingerprint, cohort: Cohort, splits: Sp
     )
 
 
-def teacher_encoders(cohort: Cohort) -> int:
-    """Encoders held in memory at once: the dose branch and one a privileged channel."""
-    return 1 + len(cohort.dataset.privileged)
+def limits(cohort: Cohort, memory: Memory) -> TooMuch:
+    """Time first, then memory."""
+    hardware = memory.hardware
+    budget = voxel_budget(hardware)
+
+    def too_much(grid: Grid) -> str:
+        if not budget.affords(grid.patch_size, grid.strides[0]):
+            return budget.reason
+        if hardware.device == "cpu":
+            return ""
+        planned, _ = network(cohort, grid.strides, grid.stem_reason, grid.spacing_mm, hardware.device)
+        if memory.way(planned, grid.patch_size) is not None:
+            return ""
+        return (
+            f"{hardware.gpu_memory_gb:g} GB of GPU memory hold no more voxels in {memory.encoders} teacher encoders, "
+            "not even one sample at once with activations computed twice"
+        )
+
+    return too_much
 
 
 def gpu_memory(hardware: Hardware, overrides: Overrides) -> tuple[float, str]:

@@ -6,7 +6,7 @@ import dataclasses
 import textwrap
 from typing import Any
 
-from reactkd_auto.plan import Plan
+from reactkd_auto.plan import GIGABYTE, Plan, StepCost
 
 LABELS = {
     "device": "device",
@@ -17,6 +17,8 @@ LABELS = {
     "context_voxels": "context z y x, voxels",
     "zoomed_cases": "zoomed cases",
     "batch_size": "batch size",
+    "accumulation_steps": "parts of a batch",
+    "checkpointing": "activation checkpointing",
     "normalisation": "normalisation",
     "network": "network",
     "graph": "region graph",
@@ -27,6 +29,7 @@ LABELS = {
     "class_balance": "class balance",
     "folds": "folds",
     "training": "training",
+    "cost": "memory and work of a step",
 }
 """Fields in reading order."""
 
@@ -54,6 +57,10 @@ def value_text(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if value is None:
+        return "none"
+    if isinstance(value, StepCost):
+        return cost_text(value)
     if dataclasses.is_dataclass(value):
         return ", ".join(f"{f.name} {value_text(getattr(value, f.name))}" for f in dataclasses.fields(value))
     if isinstance(value, dict):
@@ -62,3 +69,10 @@ def value_text(value: Any) -> str:
         plain = all(isinstance(v, (int, float)) for v in value)
         return (" " if plain else ", ").join(value_text(v) for v in value) or "none"
     return str(value)
+
+
+def cost_text(cost: StepCost) -> str:
+    """Peak memory, what it is made of, and work."""
+    parts = {f.name: getattr(cost, f.name) for f in dataclasses.fields(cost) if f.name not in ("peak", "flops")}
+    listed = ", ".join(f"{name} {size / GIGABYTE:.2f}" for name, size in parts.items())
+    return f"{cost.peak / GIGABYTE:.2f} GB ({listed}); {cost.flops / 1e12:.2g} TFLOP"

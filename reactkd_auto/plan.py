@@ -20,6 +20,9 @@ SCHEMA_VERSION = 1
 STAGES = ("dose_degradation", "dual_teacher_training", "region_graph_distillation", "ct_only_inference")
 """The fixed stages, in their order."""
 
+GIGABYTE = 2**30
+"""What GB of memory means here, as in the names of GPUs."""
+
 Triple = tuple[int, int, int]
 TripleMm = tuple[float, float, float]
 RingMode = Literal["none", "merged", "per_lesion"]

@@ -1,8 +1,9 @@
-"""Spacing and patch size, which decide each other under the voxel budget."""
+"""Spacing and patch size, which decide each other under what the device affords."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from reactkd_auto.errors import UserError
 from reactkd_auto.plan import Triple, TripleMm
 from reactkd_auto.planning.cohort import OUTLIER_FACTOR, Cohort
-from reactkd_auto.planning.rules.hardware import Budget, Hardware
+from reactkd_auto.planning.rules.hardware import SMALLEST_VOXELS, Hardware
 from reactkd_auto.planning.rules.lesions import typical_diameter
 from reactkd_auto.planning.rules.topology import encoder_strides, stem_stride, stride_product
 from reactkd_auto.planning.triples import millimetres, triple, triple_mm
@@ -20,6 +21,7 @@ MARGIN_SHARE, MARGIN_MM = 0.1, (5.0, 10.0)
 SMALLEST_PATCH = 8
 ANISOTROPIC = 3.0
 STEP = 1.02
+CHOSEN = "chosen by the user"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Grid:
     patch_size: Triple
     strides: tuple[Triple, ...]
     stem_reason: str
+
+
+TooMuch = Callable[[Grid], str]
+"""Why a grid is too much for the device; empty where it is not."""
 
 
 def target_spacing(cohort: Cohort) -> tuple[TripleMm, str]:
@@ -74,14 +80,13 @@ def grid_at(cohort: Cohort, hardware: Hardware, spacing: TripleMm, patch: Triple
 def plan_grid(
     cohort: Cohort,
     hardware: Hardware,
-    budget: Budget,
+    too_much: TooMuch,
     *,
     spacing: TripleMm | None = None,
     patch: Triple | None = None,
 ) -> tuple[Grid, dict[str, str]]:
-    """Finest spacing, from the target on, whose patch covers the regions within the voxel budget.
+    """Finest spacing, from the target on, whose patch covers the regions and is not too much for the device.
 
-    Coarsening raises all finer axes to one common value, so that nothing is lost along an axis that is coarse anyway.
     A spacing or patch given by the user is kept.
 
     Raises:
@@ -91,31 +96,53 @@ def plan_grid(
         raise UserError(f"--patch_size {patch}: expected multiples of {SMALLEST_PATCH}.")
     target, why = target_spacing(cohort)
     extent, covering = wanted_extent(cohort)
-    grid = grid_at(cohort, hardware, spacing or target, patch)
-    floor = min(grid.spacing_mm)
-    while spacing is None and not _fits(grid, extent, budget, patch):
-        floor *= STEP
-        grid = grid_at(cohort, hardware, triple_mm(max(s, floor) for s in target), patch)
-    if grid.spacing_mm != (spacing or target):
-        why += f"; coarsened to at least {floor:.2f} mm so that the patch covers {covering}: "
-        why += "the patch size was chosen by the user" if patch else budget.reason
-    reasons = {"spacing_mm": why, "patch_size": f"covers {covering}; {_patch_reason(grid, budget)}"}
+    limit = "the patch size was chosen by the user"
     if spacing:
-        reasons["spacing_mm"] = "chosen by the user"
-    if patch:
-        reasons["patch_size"] = "chosen by the user"
-    return grid, reasons
-
-
-def _patch_reason(grid: Grid, budget: Budget) -> str:
+        grid, why = grid_at(cohort, hardware, spacing, patch), CHOSEN
+    elif patch:
+        grid = next(g for g in _coarser(cohort, hardware, target, patch) if _covers(g, extent))
+    else:
+        grid, limit = _finest(_coarser(cohort, hardware, target, None), too_much)
+    if not spacing and grid.spacing_mm != target:
+        why += f"; coarsened to at least {min(grid.spacing_mm):.2f} mm so that the patch covers {covering}: {limit}"
     product = " × ".join(map(str, stride_product(grid.strides)))
-    over = ""
-    if not budget.affords(grid.patch_size, grid.strides[0]):
-        over = f", fewer than its {math.prod(grid.patch_size)}: expect it to be slow or to need more memory"
-    return f"rounded up to multiples of the network's strides, {product}; {budget.reason}{over}"
+    covers = CHOSEN if patch else f"covers {covering}; rounded up to multiples of the network's strides, {product}"
+    over = too_much(grid)
+    return grid, {
+        "spacing_mm": why,
+        "patch_size": f"{covers}; too much, expect it to be slow or to run out of memory: {over}" if over else covers,
+    }
 
 
-def _fits(grid: Grid, extent: TripleMm, budget: Budget, patch: Triple | None) -> bool:
-    if patch is None:
-        return budget.affords(grid.patch_size, grid.strides[0])
-    return all(n * s >= e - 1e-6 for n, s, e in zip(patch, grid.spacing_mm, extent, strict=True))
+def _coarser(cohort: Cohort, hardware: Hardware, target: TripleMm, patch: Triple | None) -> Iterator[Grid]:
+    """The grid at the target spacing, then ever coarser ones.
+
+    All finer axes are raised to one common value, so that nothing is lost along an axis that is coarse anyway.
+    """
+    floor = min(target)
+    while True:
+        yield grid_at(cohort, hardware, triple_mm(max(s, floor) for s in target), patch)
+        floor *= STEP
+
+
+def _finest(grids: Iterable[Grid], too_much: TooMuch) -> tuple[Grid, str]:
+    """The first that is not too much, and why those before it were.
+
+    A grid must have a smaller patch than all before it. (Rounding to strides can make a coarser one's larger.) What is
+    too much then decides only how far to go, so that more memory never gives a smaller patch or a coarser spacing.
+    """
+    smallest, limit = math.inf, ""
+    for grid in grids:
+        voxels = math.prod(grid.patch_size)
+        if voxels >= smallest:
+            continue
+        smallest = voxels
+        reason = too_much(grid)
+        if not reason or voxels <= SMALLEST_VOXELS:
+            return grid, limit
+        limit = reason
+    raise AssertionError("grids get coarser without end")
+
+
+def _covers(grid: Grid, extent: TripleMm) -> bool:
+    return all(n * s >= e - 1e-6 for n, s, e in zip(grid.patch_size, grid.spacing_mm, extent, strict=True))

@@ -7,17 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.plan import Plan
-from reactkd_auto.regions.slots import node_slots
 
-from .localiser import Localiser
-from .outputs import GraphInputs
-from .pooling import area_average, map_stages
-from .student import Student
-from .teachers import Teachers
+from .empty import empty_inputs
 
 
 def describe(network: nn.Module, plan: Plan, dataset: Dataset) -> dict[str, Any]:
@@ -37,7 +32,7 @@ def describe(network: nn.Module, plan: Plan, dataset: Dataset) -> dict[str, Any]
 
     shadow = copy.deepcopy(network).to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shadow(*_inputs(network, plan, dataset))
+        shadow(*empty_inputs(network, plan, dataset))
     by_module = counter.get_flop_counts()
     parts = {
         name: {
@@ -60,38 +55,3 @@ def _parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
-
-
-def _inputs(network: nn.Module, plan: Plan, dataset: Dataset) -> tuple[Any, ...]:
-    if isinstance(network, Localiser):
-        return (_empty(1, *plan.localiser.patch_size),)
-    graph = _graph(plan, dataset)
-    channels = len(dataset.channels) if isinstance(network, Teachers) else _student_channels(network)
-    image, valid = _empty(channels, *plan.patch_size), _empty(channels, *plan.patch_size, dtype=torch.bool)
-    present = _empty(channels, dtype=torch.bool)
-    if isinstance(network, Teachers):
-        return image, _empty(1, *plan.patch_size), present, valid, graph
-    return image, present, valid, graph
-
-
-def _student_channels(network: nn.Module) -> int:
-    assert isinstance(network, Student)
-    return 1 if network.presence is None else len(network.presence.tokens) + 1
-
-
-def _graph(plan: Plan, dataset: Dataset) -> GraphInputs:
-    network, nodes = plan.network, len(node_slots(plan.graph, dataset))
-    stages = map_stages(network)
-    patch = plan.patch_size
-    return GraphInputs(
-        masks=tuple(area_average(_empty(nodes, *patch), network, s) for s in stages if s in network.pooled_stages),
-        weights=tuple(area_average(_empty(1, *patch), network, s) for s in stages),
-        node_valid=_empty(nodes, dtype=torch.bool),
-        geometry=_empty(nodes, 6),
-        edges=_empty(nodes, nodes),
-    )
-
-
-def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """One sample's tensor without values."""
-    return torch.empty(1, *shape, dtype=dtype, device="meta")

@@ -11,7 +11,7 @@ from reactkd_auto.planning.cohort import largest_but_outliers, pool
 from reactkd_auto.planning.rules import graph as graph_rules
 from reactkd_auto.planning.rules.dose import dose
 from reactkd_auto.planning.rules.grid import target_spacing
-from reactkd_auto.planning.rules.hardware import Budget, Hardware, voxel_budget
+from reactkd_auto.planning.rules.hardware import Budget, Hardware
 from reactkd_auto.planning.rules.lesions import diameter, kept_lesions, smallest_lesion
 from reactkd_auto.planning.rules.localiser import MULTIPLE, localiser
 from reactkd_auto.planning.rules.normalisation import normalisation
@@ -187,15 +187,6 @@ def test_a_budget_counts_the_patch_and_the_first_stage():
     assert budget.affords((10, 10, 10), (2, 2, 2))
     assert not budget.affords((10, 10, 10), (1, 2, 2))
     assert not budget.affords((10, 10, 11), (2, 2, 2))
-
-
-def test_gpu_budget_grows_with_memory_and_shrinks_with_batch_and_encoders():
-    def voxels(memory, batch, encoders):
-        return voxel_budget(Hardware("cuda", memory), batch_size=batch, encoders=encoders).patch
-
-    assert voxels(24, 8, 3) > voxels(12, 8, 3)
-    assert voxels(24, 8, 3) > voxels(24, 16, 3)
-    assert voxels(24, 8, 2) > voxels(24, 8, 3)
 
 
 def test_suv_is_scaled_by_cohort_constants_and_fits_its_storage():
