@@ -45,11 +45,16 @@ def check_spelling(folder: Path, training: Part, test: Part) -> Iterable[Problem
 def check_identical(
     folder: Path, dataset: Dataset, training: list[CaseReport], test: list[CaseReport]
 ) -> Iterable[Problem]:
-    """Two images of any case, channel or part with the same voxels: a copy under another name, or a mistake."""
+    """Two images of any case, channel or part with the same voxels: a copy under another name, or a mistake.
+
+    Shapes (binary masks) are not compared: two of them may be alike.
+    """
     first: dict[str, str] = {}
     for images, reports in ((TRAINING[0], training), (TEST[0], test)):
         for report in reports:
             for channel, voxels in sorted(report.voxel_hashes.items()):
+                if dataset.channels[channel].role == "binary_mask":
+                    continue
                 path = channel_path(folder / images, report.case, channel, dataset.file_ending)
                 if voxels in first:
                     found = f"the same voxels as {first[voxels]}"

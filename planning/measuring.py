@@ -13,13 +13,19 @@ from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import list_cases
 from reactkd_auto.planning.fingerprint import fingerprint_case
+from reactkd_auto.planning.leaks import check_test_part, find_copies
 
 logger = logging.getLogger(__name__)
 
 
 def read_rows(raw: Path, dataset: Dataset) -> list[LabelledCase]:
-    """The label table; images that it does not name are mentioned."""
+    """The label table; images that it does not name are mentioned.
+
+    Raises:
+        UserError: The table can't be used, or a patient is in the test part too.
+    """
     rows = read_labels(raw / "labelsTr.csv", dataset.classes)
+    check_test_part(raw, dataset, rows)
     unnamed = set(list_cases(raw, dataset)) - {row.case for row in rows}
     if unnamed:
         logger.warning(
@@ -54,5 +60,7 @@ def measure_cases(
             measured.append(result)
     if not measured:
         raise UserError(f"{raw}: none of {len(rows)} cases can be used; the first: {failures[rows[0].case]}")
+    copies = find_copies(measured, raw, dataset)
+    measured = [case for case in measured if case.case not in copies]
     logger.info("Measured %d of %d cases.", len(measured), len(rows))
-    return measured, failures
+    return measured, failures | copies

@@ -16,6 +16,7 @@ from reactkd_auto.planning.region_properties import extent_mm
 from reactkd_auto.planning.triples import triple_mm
 from reactkd_auto.preprocessing.supervoxels import body_mask
 from reactkd_auto.regions.lookup import mask_of
+from reactkd_auto.verification import voxel_hash
 
 Property = Callable[[RawCase, Dataset], Mapping[str, Any]]
 BODY_HU = -500.0
@@ -45,9 +46,10 @@ def body(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
 
 
 def channels(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
-    """Which channels there are, and the share of the base image that each covers."""
+    """Which channels there are, what tells copies of each, and the share of the base image that each covers."""
     indices = range(len(dataset.channels))
     return {
+        "voxel_hashes": {dataset.channels[i].name: voxel_hash(image) for i, image in sorted(raw.images.items())},
         "present": tuple(i in raw.images for i in indices),
         "valid_fraction": tuple(
             1.0 if i == 0 else overlap_fraction(raw.images[0], raw.images[i]) if i in raw.images else 0.0

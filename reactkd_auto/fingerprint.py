@@ -207,6 +207,7 @@ class CaseFingerprint:
         site: Of the label table, else of the sidecar; empty where neither says it.
         alignments: Of channels on the CT, by channel name, as far as they can be compared.
         registrations: Of the sessions that the case has channels of.
+        voxel_hashes: Of each present channel by name, the same for copies of one image.
     """
 
     case: str
@@ -232,6 +233,7 @@ class CaseFingerprint:
     site: str = ""
     alignments: Mapping[str, Alignment] = field(default_factory=dict)
     registrations: tuple[Registration, ...] = ()
+    voxel_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image_extent_mm(self) -> tuple[float, float, float]:
