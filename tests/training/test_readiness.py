@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from reactkd_auto.evaluation.estimate import Estimate
+from reactkd_auto.evaluation.estimate import Estimate, undefined
 from reactkd_auto.jsonio import read_document
 from reactkd_auto.model_folder import ModelFolder
 from reactkd_auto.training.readiness import Readiness, assess
@@ -138,8 +138,9 @@ def test_several_cases_of_a_patient_are_one_patient_and_widen_the_interval(cases
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("teacher", "ct", "wrong"), [(0.7, 0.7, "expected"), (0.85, 0.65, "not_expected")])
-@pytest.mark.parametrize("count", [20, 60, 200])
-def test_intervals_cover_and_verdicts_are_rarely_wrong(cases, count, teacher, ct, wrong):
+@pytest.mark.parametrize("count", [20, 120])
+def test_intervals_cover_and_verdicts_are_rarely_wrong(cases, monkeypatch, count, teacher, ct, wrong):  # noqa: PLR0917
+    monkeypatch.setattr("reactkd_auto.training.readiness.stacking_gain", lambda *_, **__: undefined("not looked at"))
     cohort, repetitions = cases(count), 200
     found = [
         assess(binormal(count, teacher=teacher, ct=ct, seed=s), cohort, CLASSES, seed=s, replicates=300)
