@@ -276,6 +276,17 @@ def test_the_how_to_runs_as_written(tmp_path, monkeypatch):
     assert (tmp_path / "same_scanner" / "ct_dose010.nii.gz").is_file()
 
 
+def test_the_python_of_the_how_to_runs_as_written(tmp_path, monkeypatch):
+    write_ct(tmp_path / "ct.nii.gz", trunk(2))
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "documentation" / "how-to" / "degrade-a-ct.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict = {}
+    exec(block, names)
+    full, low = (sitk.GetArrayFromImage(names[name]).astype(float) for name in ("ct", "tenth"))
+    assert (low - full)[full > -200].std() > 5
+
+
 @pytest.mark.parametrize(
     ("doses", "words"),
     [((0.001,), "from 0.005 to 1"), ((0.5, 1.5), "from 0.005 to 1"), ((1,), "below 1"), ((0.1, 0.1), "0.1 twice")],
