@@ -32,11 +32,12 @@ def uptake(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
 def _uptake(image: sitk.Image, regions: sitk.Image | None, dataset: Dataset) -> Uptake:
     """On the channel's own grid."""
     suv = sitk.GetArrayViewFromImage(image)
-    body = float(np.median(body_values(suv, "pet_suv")))
-    lesion = None
+    lesion = np.zeros(suv.shape, bool)
     if regions is not None:
         lesion = mask_of(sitk.GetArrayViewFromImage(regions), dataset.region_values("lesion"))
-    if lesion is None or not lesion.any():
+    elsewhere = suv if lesion.all() else suv[~lesion]
+    body = float(np.median(body_values(elsewhere, "pet_suv")))
+    if not lesion.any():
         return Uptake(None, None, None, None, body)
     spacing, values = array_spacing(image), suv[lesion].astype(np.float64)
     return Uptake(

@@ -46,7 +46,7 @@ class Uptake:
             J. Nucl. Med. 2009).
         lesion_mean: Mean over all lesion voxels.
         lesion_total: Mean × volume of the lesions, SUV · cm³ (total lesion glycolysis for FDG).
-        body_median: Of the voxels over a tenth of the 99th percentile: far from 1 where the scale is wrong.
+        body_median: Outside of the lesions, of the voxels over a tenth of the 99th percentile.
     """
 
     lesion_max: float | None

@@ -100,6 +100,15 @@ def test_without_a_lesion_only_the_body_is_measured():
     assert labels.max() == 2
 
 
+def test_a_crop_that_is_mostly_tumour_does_not_change_the_body():
+    suv, labels = phantom(radius_mm=38.0)
+    suv[labels == 1] = np.maximum(suv[labels == 1], 1.0)
+    found = measured(suv, labels)["FDG"]
+    assert (labels == 2).mean() > 0.25
+    assert found.lesion_mean > 7.9
+    assert found.body_median == 1.0
+
+
 def test_the_pet_is_measured_on_its_own_grid():
     suv, labels = phantom()
     ct = image(np.zeros((45, 100, 100), np.float32), (2.0, 1.0, 1.0))
