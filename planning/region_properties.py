@@ -74,13 +74,10 @@ def extent_mm(mask: Mask, spacing: TripleMm) -> TripleMm:
 
 def ring_volumes(components: Labels, count: int, inside: Mask, spacing: TripleMm) -> tuple[tuple[float, ...], ...]:
     """For each of `RING_WIDTHS_MM`, the volume in mm³ of the ring of each of the first ``count`` lesions."""
-    volumes = []
-    for width in RING_WIDTHS_MM:
-        voxels = np.zeros(count, np.int64)
-        for _, ring in ring_slabs(components, inside=inside, width_mm=width, spacing=spacing):
-            voxels += count_labels(ring, count)
-        volumes.append(tuple(float(v * math.prod(spacing)) for v in voxels))
-    return tuple(volumes)
+    voxels = np.zeros((len(RING_WIDTHS_MM), count), np.int64)
+    for slab in ring_slabs(components, inside=inside, width_mm=max(RING_WIDTHS_MM), spacing=spacing):
+        voxels += [count_labels(slab.within(width), count) for width in RING_WIDTHS_MM]
+    return tuple(tuple(float(v * math.prod(spacing)) for v in of_width) for of_width in voxels)
 
 
 def centroids(components: Labels, count: int, organ: Mask, spacing: TripleMm) -> Points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,33 @@ def ring_map(
         Number of the lesion whose ring a voxel belongs to, or 0.
     """
     result = np.zeros_like(components)
-    for window, ring in ring_slabs(components, inside=inside, width_mm=width_mm, spacing=spacing):
-        result[window] = ring
+    for slab in ring_slabs(components, inside=inside, width_mm=width_mm, spacing=spacing):
+        result[slab.window] = slab.nearest
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class RingSlab:
+    """A part of a ring map.
+
+    Attributes:
+        window: Where it lies.
+        nearest: (z, y, x) lesion whose ring a voxel belongs to, or 0.
+        distance_mm: (z, y, x) to the nearest lesion.
+    """
+
+    window: Window
+    nearest: NDArray[np.int32]
+    distance_mm: NDArray[np.float64]
+
+    def within(self, width_mm: float) -> NDArray[np.int32]:
+        """``nearest`` of a ring that is no wider than the one asked for."""
+        return self.nearest * (self.distance_mm <= width_mm)
 
 
 def ring_slabs(
     components: NDArray[np.int32], *, inside: NDArray[np.bool_] | None, width_mm: float, spacing: TripleMm
-) -> Iterator[tuple[Window, NDArray[np.int32]]]:
+) -> Iterator[RingSlab]:
     """`ring_map` in windows that do not overlap, of up to about `MOST_VOXELS`; there are no rings elsewhere."""
     if not components.any():
         return
@@ -51,18 +71,15 @@ def ring_slabs(
         seen = slice(max(z.start, first - margin[0]), min(z.stop, last + margin[0]))
         near = components[seen, y, x]
         if near.any():
-            window = (slice(first, last), y, x)
-            ring = _nearest(near, width_mm, spacing)[first - seen.start : last - seen.start]
-            yield window, ring if inside is None else ring * inside[window]
-
-
-def _nearest(near: NDArray[np.int32], width_mm: float, spacing: TripleMm) -> NDArray[np.int32]:
-    """The nearest lesion of each voxel outside that has one within the width, else 0."""
-    distance, nearest = ndimage.distance_transform_edt(near == 0, sampling=spacing, return_indices=True)
-    ring = (distance > 0) & (distance <= width_mm)
-    found = np.zeros_like(near)
-    found[ring] = near[tuple(axis[ring] for axis in nearest)]
-    return found
+            window, own = (slice(first, last), y, x), slice(first - seen.start, last - seen.start)
+            distance, lesion = ndimage.distance_transform_edt(near == 0, sampling=spacing, return_indices=True)
+            distance, lesion = distance[own], lesion[:, own]
+            ring = (distance > 0) & (distance <= width_mm)
+            if inside is not None:
+                ring &= inside[window]
+            nearest = np.zeros(ring.shape, np.int32)
+            nearest[ring] = near[tuple(axis[ring] for axis in lesion)]
+            yield RingSlab(window, nearest, distance)
 
 
 def _surrounding(mask: NDArray[np.bool_], margin: list[int]) -> Window:
