@@ -61,7 +61,7 @@ setup(
         "openpyxl>=3.1",  # clinical tables as archives ship them (.xlsx); pure Python
         "pydicom>=3.0.1",  # DICOM headers with nested sequences, RTSTRUCT, SEG; pure Python, pulls nothing
         "tqdm>=4.66",  # progress bars
-        "monai>=1.6,<2",  # SegResEncoder
+        "monai>=1.6,<2",  # SegResEncoder, SwinTransformer
         "einops>=0.8",  # needed by MONAI's transformers and by readable reshapes
         "blosc2>=3.0",  # compressed arrays with fast partial reads
         "connected-components-3d>=3.18",  # components 3.7 times faster than scipy's

@@ -16,10 +16,11 @@ from reactkd_auto.training.losses.dist import Dist, dist
 from reactkd_auto.training.losses.dkd import DecoupledKd, dkd
 from reactkd_auto.training.losses.dose_consistency import dose_consistency
 from reactkd_auto.training.losses.edge import EdgeLoss, edge_loss
+from reactkd_auto.training.losses.fgw import FusedGwLoss, fused_gw_loss
 from reactkd_auto.training.losses.fitnet import FitNet, hint_loss
 from reactkd_auto.training.losses.focal import focal
 from reactkd_auto.training.losses.gromov_wasserstein import fused_gromov_wasserstein
-from reactkd_auto.training.losses.gw import FusedGwLoss, GwLoss, fused_gw_loss, gw_loss
+from reactkd_auto.training.losses.gw import GwLoss, gw_loss
 from reactkd_auto.training.losses.kl import LogitsKl, logits_kl
 from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson, Setting
 from reactkd_auto.training.losses.logit_std import StandardisedKl, standardised_kl

@@ -89,12 +89,13 @@ def _shifted(gradient: Tensor) -> Tensor:
 
 
 def _scaled(kernel: Tensor, p: Tensor, q: Tensor, steps: int) -> Tensor:
-    """Sinkhorn & Knopp 1967: diag(u) K diag(v) with marginals p and q."""
-    v = torch.ones_like(q)[:, :, None]
-    u, transposed = p[:, :, None], kernel.transpose(1, 2)
+    """Sinkhorn & Knopp 1967: diag(u) K diag(v) with marginals p and q. Empty rows and columns stay empty."""
+    tiny, transposed = torch.finfo(kernel.dtype).tiny, kernel.transpose(1, 2)
+    p, q = p[:, :, None], q[:, :, None]
+    u, v = p, torch.ones_like(q)
     for _ in range(steps):
-        u = _ratio(p[:, :, None], kernel @ v)
-        v = _ratio(q[:, :, None], transposed @ u)
+        u = p / (kernel @ v).clamp_(min=tiny)
+        v = q / (transposed @ u).clamp_(min=tiny)
     return u * kernel * v.transpose(1, 2)
 
 
