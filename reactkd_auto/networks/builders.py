@@ -24,7 +24,7 @@ from .encoder import ENCODERS
 from .fusion import Branch, MissingToken
 from .localiser import Localiser, localiser_classes
 from .pooling import map_stages
-from .readout import RegionReadout
+from .readout import DECAY, RegionReadout
 from .recompute import recompute_activations
 from .student import PresenceInput, Student
 from .teachers import Teachers
@@ -122,6 +122,7 @@ def _readout(plan: Plan, dataset: Dataset) -> RegionReadout:
         classes=len(dataset.classes),
         pooled=[stage in network.pooled_stages for stage in map_stages(network)],
         lesion_slots=[slot.kind in LESION_KINDS for slot in node_slots(plan.graph, dataset)],
+        decay=DECAY ** (1 / plan.accumulation_steps),  # statistics of as many samples, in however many parts they come
     )
 
 

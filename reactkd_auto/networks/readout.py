@@ -15,6 +15,7 @@ from .standardise import RunningStandardisation
 GEOMETRY_FEATURES = 6
 GEOMETRY_WIDTH = 16
 DECAY = 0.9
+"""Of running statistics, a batch."""
 LARGEST_DEVIATION = 5.0
 """Standard deviations from the cohort's mean beyond which a feature says no more: far outside, linear layers lie."""
 
@@ -31,19 +32,22 @@ class RegionReadout(Thrifty):
         classes: K.
         pooled: For each map stage, whether nodes are pooled from it. The last map also feeds GAP.
         lesion_slots: For each node slot, whether it is a lesion (or the merged small lesions).
+        decay: Of the running statistics, each time that samples are seen in training.
     """
 
     lesion_slots: Tensor
 
-    def __init__(self, *, width: int, classes: int, pooled: Sequence[bool], lesion_slots: Sequence[bool]) -> None:
+    def __init__(
+        self, *, width: int, classes: int, pooled: Sequence[bool], lesion_slots: Sequence[bool], decay: float = DECAY
+    ) -> None:
         super().__init__()
         self.pooled = tuple(pooled)
         features = width * sum(self.pooled)
         self.register_buffer("lesion_slots", torch.tensor(lesion_slots, dtype=torch.bool), persistent=False)
-        self.average = RunningStandardisation(width, decay=DECAY)
-        self.own = RunningStandardisation(features, decay=DECAY)
-        self.neighbours = RunningStandardisation(features, decay=DECAY)
-        self.place = RunningStandardisation(GEOMETRY_FEATURES, decay=DECAY)
+        self.average = RunningStandardisation(width, decay=decay)
+        self.own = RunningStandardisation(features, decay=decay)
+        self.neighbours = RunningStandardisation(features, decay=decay)
+        self.place = RunningStandardisation(GEOMETRY_FEATURES, decay=decay)
         self.gap = nn.Linear(width, classes)
         self.geometry = nn.Linear(GEOMETRY_FEATURES, GEOMETRY_WIDTH)
         self.hidden = nn.Sequential(nn.Linear(2 * features + GEOMETRY_WIDTH, width), nn.GELU())

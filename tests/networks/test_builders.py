@@ -49,3 +49,9 @@ def test_a_patch_that_the_strides_do_not_divide_is_refused(build):
 def test_an_unknown_encoder_is_refused():
     with pytest.raises(UserError, match="expected one of segres"):
         build_student(make_plan(), make_dataset(), encoder="mystery")
+
+
+def test_running_statistics_reach_over_as_many_batches_in_however_many_parts_they_come():
+    plan = replace(make_plan(), batch_size=8)
+    whole, parts = (build_student(replace(plan, accumulation_steps=n), make_dataset()).readout for n in (1, 4))
+    assert parts.own.decay**4 == pytest.approx(whole.own.decay)
