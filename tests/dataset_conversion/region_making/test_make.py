@@ -27,37 +27,11 @@ from tests.dataset_conversion.region_making.maskless import (
     with_regions,
     write_cohort,
 )
-from tests.dataset_conversion.region_making.stand_in import calls_of, install, prepare
+from tests.dataset_conversion.region_making.running import maps, run
+from tests.dataset_conversion.region_making.stand_in import calls_of, install
 from tests.pipeline import SCRIPTS
 
 LIVER, VESSEL = Region("liver", 1, "organ"), Region("vessel", 3, "context")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_cohort(tmp_path)
-
-
-@pytest.fixture
-def without_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The stand-in is installed; the file to which it writes its arguments."""
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    return install(tmp_path / "bin")
-
-
-def run(folder: Path, *options: object, shift_mm: float = 0.0) -> int:
-    prepare(folder.parents[1] / "bin", sorted(folder.glob("imagesT?/*_0000.*")), shift_mm=shift_mm)
-    return main(["-w", str(folder.parent.parent), "--workers", "1", *map(str, options)])
-
-
-def maps(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("regionsT?/*"))}
 
 
 @pytest.mark.usefixtures("without_tool")
@@ -78,44 +52,6 @@ def test_without_the_tool_every_case_gets_supervoxels_and_the_command_says_why(
         assert (labels[body] > 0).mean() > 0.95
         assert (labels[~body] > 0).mean() < 0.05
     assert verify_dataset(folder) == []
-
-
-def test_organs_by_the_tool_join_classes_and_lie_on_the_ct(
-    folder: Path, calls: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(folder, "--organs", "liver", "kidneys=kidney_left+kidney_right", "--context", "spleen") == 0
-    assert "totalsegmentator: its command is installed" in capsys.readouterr().err
-    assert [(r.name, r.value, r.role) for r in read_dataset(folder).regions] == [
-        ("spleen", 1, "context"),
-        ("liver", 2, "organ"),
-        ("kidneys", 3, "organ"),
-    ]
-    hu = trunk(2)
-    kidneys = (hu >= 120) & (hu < 180)
-    expected = np.select([kidneys, (hu >= 60) & (hu < 90), (hu >= 90) & (hu < 120)], [3, 2, 1])
-    np.testing.assert_array_equal(labels_of(folder, "Tr", "a2"), expected)
-    assert kidneys.any()
-    assert verify_dataset(folder) == []
-    first = calls_of(calls)[0]
-    assert first[:2] == ["-i", str(folder / "imagesTr" / "a0_0000.nii.gz")]
-    wanted = ["--roi_subset", "spleen", "liver", "kidney_left", "kidney_right", "--device", "gpu"]
-    assert first[4:] == wanted
-
-
-def test_options_reach_the_tool(folder: Path, calls: Path) -> None:
-    assert run(folder, "--organs", "liver", "--fast", "--device", "cpu") == 0
-    assert calls_of(calls)[0][-3:] == ["--device", "cpu", "--fast"]
-    assert len(calls_of(calls)) == 5
-
-
-def test_a_ct_of_another_format_and_orientation_is_handed_over_as_nifti(tmp_path: Path, calls: Path) -> None:
-    folder = write_cohort(tmp_path, cases=1, tests=0, dataset=dataclasses.replace(DATASET, file_ending=".nrrd"))
-    turned = sitk.DICOMOrient(as_image(trunk(0)), "RAS")
-    write_image(folder / "imagesTr" / "a0_0000.nrrd", turned)
-    assert run(folder, "--organs", "liver") == 0
-    assert calls_of(calls)[0][1].endswith("ct.nii.gz")
-    hu = sitk.GetArrayFromImage(turned)
-    np.testing.assert_array_equal(labels_of(folder, "Tr", "a0", ".nrrd"), (hu >= 60) & (hu < 90))
 
 
 def test_supervoxels_of_a_turned_ct_are_those_of_the_same_ct_turned(folder: Path) -> None:
@@ -184,106 +120,6 @@ def test_a_bad_case_is_named_and_the_others_are_finished(
     install(tmp_path / "bin")
     assert run(folder, "--organs", "liver") == 3
     assert "2 of 5 cases could not be made:" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("settings", "organs", "words"),
-    [
-        ({"fails": ["a", "t"]}, ["liver"], "exit code 1"),
-        ({}, ["livr"], "exit code 1): KeyError: 'livr'"),
-        ({"forgets": ["liver"]}, ["liver"], "wrote no liver.nii.gz"),
-    ],
-)
-@pytest.mark.usefixtures("calls")
-def test_where_no_case_can_be_made_nothing_is_changed(
-    folder: Path, capsys: pytest.CaptureFixture[str], settings: dict[str, object], organs: list[str], words: str
-) -> None:
-    install(folder.parents[1] / "bin", **settings)
-    before = (folder / "dataset.json").read_bytes()
-    assert run(folder, "--organs", *organs) == 2
-    said = capsys.readouterr().err
-    assert "5 of 5 cases could not be made" in said
-    assert said.count(words) == 5
-    assert (folder / "dataset.json").read_bytes() == before
-    assert maps(folder) == {}
-
-
-@pytest.mark.usefixtures("calls")
-def test_a_mask_on_another_grid_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, "--organs", "liver", shift_mm=3) == 2
-    assert "wrote liver.nii.gz on another grid than the CT's" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("calls")
-def test_a_run_that_takes_too_long_is_ended_with_all_that_it_started(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = write_cohort(tmp_path, cases=1, tests=0)
-    install(tmp_path / "bin", hangs=["a0"])
-    assert run(folder, "--organs", "liver", "--timeout_minutes", "0.03") == 2
-    assert "a0_0000.nii.gz: TotalSegmentator was not done after 0.03 minutes" in capsys.readouterr().err
-    assert _ended(int((tmp_path / "bin" / "child").read_text()))
-
-
-def _ended(process: int) -> bool:
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    return False
-
-
-MISTAKES = {
-    "no tool": ([], ["--using", "totalsegmentator", "--organs", "liver"], "no command TotalSegmentator on PATH"),
-    "organs without the tool": ([], ["--organs", "liver"], "pip install TotalSegmentator"),
-    "supervoxels beside organs": ([LIVER], [], "names liver, expected no organ or lesion beside supervoxels"),
-    "another number": (
-        [Region(f"supervoxel_{i}", i, "context") for i in range(1, 5)],
-        ["--supervoxels", "8"],
-        "names 4 supervoxels, expected 8 as asked; give --supervoxels 4",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-@pytest.mark.usefixtures("without_tool")
-def test_a_mistake_is_one_sentence_and_changes_nothing(
-    folder: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    regions, options, words = MISTAKES[name]
-    with_regions(folder, *regions)
-    before = (folder / "dataset.json").read_bytes()
-    assert run(folder, *options) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("reactkd_make_regions: ")
-    assert words in said
-    assert (folder / "dataset.json").read_bytes() == before
-    assert maps(folder) == {}
-
-
-@pytest.mark.parametrize(
-    ("regions", "options", "words"),
-    [
-        ([], [], "--organs: none given"),
-        ([Region("liver", 1, "context")], ["--organs", "liver"], "has role context, expected organ as asked"),
-        ([], ["--organs", "a=b+b"], "expected each once"),
-        ([], ["--organs", "../x=liver"], "may hold only letters"),
-        ([], ["--organs", "x=--all"], "is no class of TotalSegmentator"),
-        ([Region("supervoxel_1", 1, "context"), Region("supervoxel_2", 2, "context")], ["--organs", "liver"], "delete"),
-        ([Region(f"r{i}", i, "context") for i in range(1, 256)], ["--organs", "liver"], "255 regions"),
-    ],
-)
-@pytest.mark.usefixtures("calls")
-def test_options_that_contradict_dataset_json_are_one_sentence(
-    folder: Path, capsys: pytest.CaptureFixture[str], regions: list[Region], options: list[str], words: str
-) -> None:
-    with_regions(folder, *regions)
-    assert run(folder, *options) == 2
-    assert words in capsys.readouterr().err.strip().splitlines()[-1]
-    assert maps(folder) == {}
 
 
 @pytest.mark.usefixtures("without_tool")
