@@ -23,6 +23,7 @@ from reactkd_auto.dataset_conversion.verify_parts import (
     check_identical,
     check_spelling,
 )
+from reactkd_auto.dataset_conversion.verify_sessions import check_session_folders
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
 from reactkd_auto.verification import Problem, inspect_case, list_cases
@@ -92,6 +93,7 @@ def _check_part(folder: Path, dataset: Dataset, names: tuple[str, str, str], *, 
         problems += check_rows_have_files(folder, dataset, names, rows, with_files)
     problems += check_orphans(folder, dataset, names, with_files)
     problems += check_sidecars(folder, names, with_files)
+    problems += check_session_folders(folder, dataset, images, with_files)
     reports = [
         inspect_case(folder, dataset, case, images=images, regions=regions)
         for case in track(with_files, what=f"reading {images}", total=len(with_files), quiet=quiet)

@@ -10,17 +10,20 @@ from typing import Any
 from reactkd_auto.dataset import Dataset, LabelledCase, channel_path, region_path
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import CaseFingerprint
-from reactkd_auto.imageio import RawCase, load_case
+from reactkd_auto.imageio import RawCase
 from reactkd_auto.jsonio import content_hash, read_document, write_json
+from reactkd_auto.planning.alignment import alignments, case_flags
 from reactkd_auto.planning.dose import evidence_path, measure_dose
 from reactkd_auto.planning.properties import Property, body, channels, geometry, intensities
 from reactkd_auto.planning.region_properties import regions
 from reactkd_auto.planning.sidecar import read_sidecar, sidecar_path
 from reactkd_auto.planning.uptake import uptake
+from reactkd_auto.registration.files import SESSIONS, session_files
+from reactkd_auto.registration.load import REGISTRATION_VERSION, load_registered
 
-MEASUREMENT_VERSION = 4
+MEASUREMENT_VERSION = 6
 """Raised when a property changes its meaning, so that stored measurements are made again."""
-PROPERTIES: tuple[Property, ...] = (geometry, body, channels, intensities, regions, uptake)
+PROPERTIES: tuple[Property, ...] = (geometry, body, channels, intensities, regions, uptake, alignments)
 
 
 def measure_case(raw: RawCase, dataset: Dataset, labelled: LabelledCase, *, input_hash: str) -> CaseFingerprint:
@@ -42,9 +45,12 @@ def fingerprint_case(labelled: LabelledCase, *, raw: Path, dataset: Dataset, sto
     has_noise = dataset.base.role == "ct"
     if (known := _stored(path, files)) and (not has_noise or evidence_path(store, labelled.case).is_file()):
         return _labelled(known, labelled)
-    images = load_case(raw, dataset, labelled.case)
+    images, registrations = load_registered(raw, dataset, labelled.case, store=store, key=files)
+    measured = measure_case(images, dataset, labelled, input_hash=files)
     measured = dataclasses.replace(
-        measure_case(images, dataset, labelled, input_hash=files),
+        measured,
+        registrations=registrations,
+        flags=case_flags(measured.alignments, registrations),
         scan=read_sidecar(sidecar_path(raw / "imagesTr", labelled.case)),
         dose=measure_dose(images, store) if has_noise else None,
     )
@@ -60,12 +66,14 @@ def _labelled(case: CaseFingerprint, row: LabelledCase) -> CaseFingerprint:
 
 def input_hash(raw: Path, dataset: Dataset, case: str) -> str:
     """SHA-256 (first 16 hex digits) of the case's files and of what ``dataset.json`` says about them."""
-    digest = hashlib.sha256(
-        content_hash([MEASUREMENT_VERSION, dataset.channels, dataset.regions]).encode(), usedforsecurity=False
-    )
+    says = [MEASUREMENT_VERSION, dataset.channels, dataset.regions]
+    if dataset.sessions:
+        says += [REGISTRATION_VERSION, dataset.sessions]
+    digest = hashlib.sha256(content_hash(says).encode(), usedforsecurity=False)
     paths = [channel_path(raw / "imagesTr", case, i, dataset.file_ending) for i in range(len(dataset.channels))]
     regions_of_case = region_path(raw / "regionsTr", case, dataset.file_ending)
-    for path in [*paths, regions_of_case, sidecar_path(raw / "imagesTr", case)]:
+    sessions = session_files(raw / SESSIONS["imagesTr"], dataset, case)
+    for path in [*paths, regions_of_case, sidecar_path(raw / "imagesTr", case), *sessions]:
         digest.update(b"\0file" if path.is_file() else b"\0none")
         if path.is_file():
             with path.open("rb") as file:

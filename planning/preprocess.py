@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -13,12 +14,12 @@ from reactkd_auto.dataset import Dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.fingerprint import CaseFingerprint
-from reactkd_auto.imageio import load_case
 from reactkd_auto.jsonio import content_hash
 from reactkd_auto.plan import Plan, read_plan
 from reactkd_auto.planning.dose import calibration_of, noise_flags
 from reactkd_auto.planning.rooms import Rooms
 from reactkd_auto.preprocessing import NoiseSource, preprocess_case
+from reactkd_auto.registration.load import load_registered
 
 PREPROCESSING_VERSION = 2
 """Raised when preprocessing changes its results, so that stored cases are made again."""
@@ -73,7 +74,7 @@ def update_cases(
     why = f" (the plan changed: {', '.join(changed)})" if changed else ""
     kept = len(cases) - len(outdated)
     logger.info("Preprocessing %d cases that are new or out of date%s, keeping %d.", len(outdated), why, kept)
-    failed = preprocess_cases(outdated, plan, dataset, raw=rooms.raw, folder=rooms.cases, execution=execution)
+    failed = preprocess_cases(outdated, plan, dataset, rooms, execution=execution)
     return {case: failure.sentence for case, failure in failed.items()}
 
 
@@ -96,13 +97,12 @@ def preprocess_cases(
     cases: Sequence[CaseFingerprint],
     plan: Plan,
     dataset: Dataset,
+    rooms: Rooms,
     *,
-    raw: Path,
-    folder: Path,
     execution: Execution,
 ) -> dict[str, CaseFailure]:
-    """Preprocess these cases into ``folder``; returns those that failed, all others are finished."""
-    work = partial(_preprocess, plan=plan, dataset=dataset, raw=raw, folder=folder)
+    """Preprocess these cases into their room; returns those that failed, all others are finished."""
+    work = partial(_preprocess, plan=plan, dataset=dataset, rooms=rooms)
     results = map_cases(work, cases, execution=execution, what="preprocessing", name=lambda c: c.case)
     return {case.case: result for case, result in results if isinstance(result, CaseFailure)}
 
@@ -125,10 +125,11 @@ def noise_seed(plan: Plan, case: str) -> int:
     return int(content_hash([plan.seed, case])[:12], 16)
 
 
-def _preprocess(case: CaseFingerprint, *, plan: Plan, dataset: Dataset, raw: Path, folder: Path) -> None:
-    remove_cases([case.case], folder)
+def _preprocess(case: CaseFingerprint, *, plan: Plan, dataset: Dataset, rooms: Rooms) -> None:
+    remove_cases([case.case], rooms.cases)
+    raw, _ = load_registered(rooms.raw, dataset, case.case, store=rooms.store, key=case.input_hash)
     done = preprocess_case(
-        load_case(raw, dataset, case.case),
+        raw,
         plan=plan,
         dataset=dataset,
         patient=case.patient,
@@ -136,7 +137,8 @@ def _preprocess(case: CaseFingerprint, *, plan: Plan, dataset: Dataset, raw: Pat
         input_hash=case_hash(case, plan),
         noise=_noise_source(case, plan),
     )
-    write_case(folder, done, chunk=plan.patch_size)
+    properties = dataclasses.replace(done.properties, flags=(*case.flags, *done.properties.flags))
+    write_case(rooms.cases, dataclasses.replace(done, properties=properties), chunk=plan.patch_size)
 
 
 def _noise_source(case: CaseFingerprint, plan: Plan) -> NoiseSource | None:

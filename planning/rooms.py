@@ -14,3 +14,8 @@ class Rooms:
     out: Path
     plan_file: Path
     cases: Path
+
+    @property
+    def store(self) -> Path:
+        """Every case's own measurements, and registrations of its sessions, which make a second run fast."""
+        return self.out / "fingerprints"

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from .dataset import Dataset
 from .imageio import Problem, RawCase, list_cases, load_case
 from .imageio.raw_case import examine_case
+from .registration.checks import check_registration
 
 __all__ = ["CaseReport", "Problem", "RawCase", "inspect_case", "list_cases", "load_case", "verify_case", "voxel_hash"]
 
@@ -23,7 +24,7 @@ class CaseReport:
 
     Attributes:
         case: Its name.
-        problems: All faults of its files, in channel order, the region map's last.
+        problems: All faults of its files in channel order, of the region map, of sessions, of channels out of step.
         channels: Indices of the channels that were read without a fault.
         has_regions: Whether it has a region map without a fault.
         voxel_hashes: See `voxel_hash`, of each of ``channels``.
@@ -50,7 +51,7 @@ def inspect_case(
     raw, faults = examine_case(folder, dataset, case, images=images, regions=regions)
     return CaseReport(
         case,
-        tuple(f.problem for f in faults),
+        (*(f.problem for f in faults), *check_registration(folder, dataset, raw, images)),
         tuple(sorted(raw.images)),
         raw.regions is not None,
         {index: voxel_hash(image) for index, image in raw.images.items()},

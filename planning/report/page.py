@@ -16,13 +16,14 @@ from reactkd_auto.plan import Plan
 from reactkd_auto.planning.report import contents
 from reactkd_auto.planning.report.groups import Group, by_class
 from reactkd_auto.planning.report.outliers import outliers, remarks
+from reactkd_auto.planning.report.registrations import registrations
 from reactkd_auto.planning.rooms import Rooms
 from reactkd_auto.splits import Splits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 """Raised when the page changes, so that pages of an earlier release are made again."""
 TEMPLATE = Path(__file__).parent / "templates" / "plan.html"
 _HEAD = 400
@@ -73,6 +74,7 @@ def write_plan_report(
             decisions=contents.decisions(plan),
             outliers=outliers(cases, dataset),
             remarks=remarks(flags),
+            registrations=registrations(cases, rooms.store),
             **_pictures(groups, rooms, plan, dataset, splits),
         )
         write_text(path, page)

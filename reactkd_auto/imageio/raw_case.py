@@ -75,7 +75,8 @@ def examine_files(
         try:
             image = to_canonical(read_image(path))
             check_units(image, dataset.channels[index].role, path)
-            _check_overlap(found.get(0), image, path)
+            if dataset.session_of(index) is None:  # other sessions lie in frames of their own
+                _check_overlap(found.get(0), image, path)
         except ImageFault as fault:
             faults.append(fault)
         else:

@@ -116,7 +116,7 @@ def test_measurements_are_stored_and_taken_up_again_while_the_files_are_the_same
     row = LabelledCase("case_0", "patient_0", 0)
     options = {"raw": raw, "dataset": DATASET, "store": tmp_path / "store"}
     first = fingerprint_case(row, **options)
-    monkeypatch.setattr("reactkd_auto.planning.fingerprint.load_case", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("reactkd_auto.planning.fingerprint.load_registered", lambda *_, **__: pytest.fail("measured"))
     assert fingerprint_case(row, **options) == first
     assert fingerprint_case(LabelledCase("case_0", "other", 1), **options).patient == "other"
 

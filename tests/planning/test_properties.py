@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from reactkd_auto.dataset import Channel, Dataset, LabelledCase, Region
 from reactkd_auto.fingerprint import CaseFingerprint
-from reactkd_auto.imageio import RawCase
+from reactkd_auto.imageio import RawCase, load_case
 from reactkd_auto.planning import fingerprint
 from reactkd_auto.planning.dose import measure_dose
 from reactkd_auto.planning.fingerprint import PROPERTIES, fingerprint_case
@@ -74,7 +74,7 @@ def test_where_no_tissue_is_homogeneous_noise_is_not_guessed(tmp_path):
 
 
 def test_every_property_writes_fields_of_its_own(tmp_path):
-    raw = fingerprint.load_case(make_raw(tmp_path, 1, dataset=WITH_CT), WITH_CT, "case_0")
+    raw = load_case(make_raw(tmp_path, 1, dataset=WITH_CT), WITH_CT, "case_0")
     written = [key for measure in PROPERTIES for key in measure(raw, WITH_CT)]
     assert len(set(written)) == len(written)
     assert set(written) <= {f.name for f in dataclasses.fields(CaseFingerprint)}
