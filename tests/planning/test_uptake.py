@@ -89,6 +89,14 @@ def test_peak_lies_between_mean_of_everything_and_maximum_and_equals_a_direct_se
         for p in np.argwhere(lesion)
     )
     assert peak(suv, lesion, spacing) == pytest.approx(direct)
+    with pytest.MonkeyPatch.context() as patch:  # in blocks of few slices
+        patch.setattr("reactkd_auto.planning.uptake.BLOCK", 1 + seed % 3)
+        assert peak(suv, lesion, spacing) == pytest.approx(direct)
+
+
+def test_a_pet_of_very_many_voxels_is_thinned_out_and_still_tells_the_body(monkeypatch):
+    monkeypatch.setattr("reactkd_auto.planning.uptake.MOST_VOXELS", 5000)
+    assert measured(*phantom())["FDG"].body_median == 1.0
 
 
 def test_without_a_lesion_only_the_body_is_measured():
