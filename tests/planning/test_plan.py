@@ -49,6 +49,11 @@ BARE = {"dataset", "name", "splits_hash", "fingerprint_hash", "reasons", "chosen
 GPU = Hardware("cuda", 24.0)
 
 
+def harm(plan):
+    """How far a plan goes to hold a batch."""
+    return plan.held_at_once < 2, plan.checkpointing, plan.accumulation_steps
+
+
 def edges(low, high):
     return st.tuples(*[st.floats(low, high, allow_nan=False)] * 3)
 
@@ -148,6 +153,9 @@ def test_more_memory_never_gives_a_smaller_patch_or_a_coarser_grid(drawn, memori
     less, more = (plan_of(drawn_cases, dataset, hardware=Hardware("cuda", m)) for m in sorted(memories))
     assert math.prod(less.patch_size) <= math.prod(more.patch_size)
     assert all(a >= b for a, b in zip(less.spacing_mm, more.spacing_mm, strict=True))
+    assert less.batch_size == more.batch_size
+    if less.patch_size == more.patch_size:
+        assert harm(less) >= harm(more)
 
 
 @pytest.mark.parametrize("hardware", [CPU, GPU])
@@ -157,6 +165,36 @@ def test_every_value_has_a_reason(cohort, hardware):
     wanted = {f.name for f in dataclasses.fields(plan)} - BARE
     assert set(plan.reasons) == wanted - {"cost"}
     assert all(len(reason) > 10 for reason in plan.reasons.values())
+
+
+@pytest.mark.parametrize("hardware", [CPU, GPU])
+@pytest.mark.parametrize(("cases", "batches", "epochs"), [(12, (3, 3), (60, 300)), (12_000, (8, 16), (10, 60))])
+def test_tiny_and_huge_cohorts_get_sensible_plans(cases, batches, epochs, hardware):
+    cohort = nodule_like(cases)
+    plan = plan_of(cohort, new_dataset((CT,)), hardware=hardware)
+    on_gpu = hardware.device == "cuda"
+    assert plan.batch_size == batches[on_gpu]
+    assert plan.folds == 5
+    assert plan.training.teacher_epochs == epochs[on_gpu]
+    trained_on = plan.training.iterations_per_epoch * plan.batch_size
+    assert trained_on == pytest.approx(cases * 4 / 5, rel=0.3)
+    assert (plan.accumulation_steps, plan.checkpointing) == (1, False)
+    assert max(plan.spacing_mm) <= 1.25
+
+
+def test_little_memory_is_met_with_parts_then_checkpointing_and_never_with_a_cut_lesion():
+    def planned(gigabytes):
+        return plan_of(sarcoma_like(), new_dataset((CT, FDG, MR)), hardware=Hardware("cuda", gigabytes))
+
+    plans = [planned(gigabytes) for gigabytes in (80.0, 24.0, 11.0, 4.0, 2.0, 1.0)]
+    assert [harm(p) for p in plans[:3]] == sorted(harm(p) for p in plans[:3])
+    assert harm(plans[0]) == (False, False, 1)
+    assert plans[0].patch_size == plans[2].patch_size
+    assert math.prod(plans[-1].patch_size) < math.prod(plans[0].patch_size)
+    for plan in plans:
+        covered = [n * s for n, s in zip(plan.patch_size, plan.spacing_mm, strict=True)]
+        assert all(c >= e for c, e in zip(covered, cohort_of(sarcoma_like()).extent_mm, strict=True))
+        assert plan.batch_size == plans[0].batch_size
 
 
 def test_large_tumours_are_covered_on_a_cpu_by_coarser_spacing():
