@@ -55,7 +55,7 @@ def out_of_fold(run: Run, *without: int) -> OutOfFold:
         UserError: Weights or a case cannot be read.
     """
     folder, cases = run.teachers_folder(*without), run.held_out_cases(*without)
-    key = content_hash([VERSION, _digest(folder / WEIGHTS), {c.case: c.input_hash for c in cases}])
+    key = content_hash([VERSION, _digest(folder / WEIGHTS), cases])
     known = _read(folder / FILE)
     if known is not None and known.key == key:
         return known

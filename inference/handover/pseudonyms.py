@@ -18,7 +18,7 @@ def pseudonymous(fingerprint: Fingerprint) -> Fingerprint:
     """Cases as ``case_0001`` …, patients as ``patient_0001`` …, in an order that follows from the measurements alone.
 
     Hashes of input files go (they would tell whether a scan was in the cohort), remarks go (free text), hashes of
-    pooled CTs go.
+    pooled CTs go, names of institutions go.
     """
     bare = [(_without_identity(c), c.patient) for c in fingerprint.cases]
     bare.sort(key=lambda pair: content_hash(pair[0]))
@@ -46,7 +46,8 @@ def check_no_identifier(name: str, document: Any, fingerprint: Fingerprint) -> N
 
 def _without_identity(case: CaseFingerprint) -> CaseFingerprint:
     dose = None if case.dose is None else replace(case.dose, pooled_hash="")
-    return replace(case, case="", patient="", input_hash="", flags=(), dose=dose)
+    scan = None if case.scan is None else replace(case.scan, site="")
+    return replace(case, case="", patient="", input_hash="", flags=(), dose=dose, scan=scan, site="")
 
 
 def _texts(value: Any) -> Iterator[str]:
