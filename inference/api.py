@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reactkd_auto.errors import UserError
+from reactkd_auto.imageio.sources import without_folders
 from reactkd_auto.inference.inputs import InputCase, find_cases, hash_files, opened_input
 from reactkd_auto.inference.results import CaseResult, finished_result, write_result
 from reactkd_auto.inference.tables import write_tables
@@ -165,14 +166,8 @@ def _answer(case: InputCase, model: LoadedModel, output: Path, wanted: Mapping[s
 
 
 def _without_folders(sentence: str, case: InputCase) -> str:
-    """File names stay, their folders go: a report is handed on, and folders are named after patients here and there."""
     files = [path for source in case.channels.values() for path in source.files]
-    if case.regions is not None:
-        files.append(case.regions)
-    folders = {parent for path in files for parent in path.parents if len(parent.parts) > 1}
-    for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
-        sentence = sentence.replace(f"{folder}/", "").replace(str(folder), case.case)
-    return sentence
+    return without_folders(sentence, files if case.regions is None else [*files, case.regions], case.case)
 
 
 def _sentence(result: CaseResult) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from reactkd_auto.dataset import ChannelRole, Dataset
-from reactkd_auto.errors import UserError
-from reactkd_auto.imageio.dicom_tree import Series, Tree, scan_tree
-from reactkd_auto.imageio.sources import ImageSource, series_name_of
+from reactkd_auto.imageio.dicom_tree import Series, Tree
+from reactkd_auto.imageio.found_series import FoundSeries, find_series
+from reactkd_auto.imageio.sources import ImageSource
 from reactkd_auto.inference.inputs import InputCase
 
 MODALITIES: dict[ChannelRole, str] = {"ct": "CT", "pet_suv": "PT", "mr": "MR"}
@@ -25,32 +25,22 @@ def dicom_cases(
 
     A folder in which nothing but damaged files lies is a case of its own, so that it is missed by nobody.
     """
-    modality = MODALITIES.get(dataset.base.role)
-    tree = scan_tree(root, exclude=exclude, quiet=quiet)
-    bases: dict[str, list[Series]] = {}
-    for series in tree.series:
-        if series.kind == modality:
-            bases.setdefault(series.uid, []).append(series)
-    cases = [_case(parts, tree, dataset, channels) for _, parts in sorted(bases.items())]
-    used = {path.parent for series in tree.series for path in series.files}
-    return cases + [_unreadable(folder, tree, root) for folder in sorted(set(tree.damaged) - used)]
+    modality = MODALITIES.get(dataset.base.role, "")
+    found, tree = find_series(root, modality, exclude=exclude, quiet=quiet)
+    return [_case(each, tree, dataset, channels) for each in found]
 
 
-def _case(parts: list[Series], tree: Tree, dataset: Dataset, channels: Sequence[int]) -> InputCase:
-    """Parts: the series' slices, once for each PatientID that they bear."""
-    base, name = parts[0], series_name_of(parts[0].uid, parts[0].kind)
-    sources = {0: ImageSource(tuple(sorted(p for part in parts for p in part.files)), dicom=True)}
-    try:
-        tree.check_damage(*parts)
-    except UserError as error:
-        return InputCase(name, sources, fault=str(error))
+def _case(found: FoundSeries, tree: Tree, dataset: Dataset, channels: Sequence[int]) -> InputCase:
+    sources = {0: found.source}
+    if found.fault or found.series is None:
+        return InputCase(found.name, sources, fault=found.fault)
     notes = []
     for channel in (c for c in channels if c > 0):
-        series, note = _beside(base, tree, dataset, channel, channels)
+        series, note = _beside(found.series, tree, dataset, channel, channels)
         notes += [note] if note else []
         if series is not None:
             sources[channel] = ImageSource(tuple(sorted(series.files)), dicom=True)
-    return InputCase(name, sources, notes=tuple(notes))
+    return InputCase(found.name, sources, notes=tuple(notes))
 
 
 def _beside(
@@ -69,8 +59,3 @@ def _beside(
     if not here:
         return None, ""
     return None, f"{wanted.name} is left out: {len(here)} series of its kind lie beside the image, none alone fits."
-
-
-def _unreadable(folder: Path, tree: Tree, root: Path) -> InputCase:
-    place = str(folder.relative_to(root))
-    return InputCase(series_name_of(place, "unreadable"), {}, fault=str(tree.damaged[folder]))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reactkd_auto.errors import UserError
+from reactkd_auto.imageio.sources import without_folders
 from reactkd_auto.jsonio import content_hash, read_document
 from reactkd_auto.lock import locked
-from reactkd_auto.planning.degrade.inputs import InputCt, content_of, find_cts
+from reactkd_auto.planning.degrade.inputs import InputCt, find_cts
 from reactkd_auto.planning.degrade.options import DOSES, Options, check_options
 from reactkd_auto.planning.degrade.results import CtResult, finished_result, write_result
 from reactkd_auto.provenance import write_run
@@ -67,7 +68,8 @@ def degrade_ct(
     Memory does not grow with the number of slices, but for an NRRD or MetaImage, which is held once while it is read.
 
     Args:
-        input: A CT in HU (.nii.gz, .nii, .nrrd, .mha, or a folder of DICOM slices), or a folder of CTs.
+        input: A CT in HU (.nii.gz, .nii, .nrrd, .mha), or a folder of any nesting with such files and DICOM series; a
+            series is named by a hash of its UID, see `series_name_of`.
         output: Folder for the images, calibrations and the page.
         doses: Fractions from 0.005 to 1, at least one below 1.
         engine, coupling, bias: See `reactkd_auto.dose.degrade`.
@@ -94,8 +96,8 @@ def degrade_ct(
     options = Options(tuple(map(float, doses)), engine, coupling, bias, kernel, calibration, seed)
     check_options(options)
     chosen = choose_device(device)
-    cts = find_cts(given)
     _check_output(folder, given)
+    cts = find_cts(given, folder)
     with locked(folder, "cases", "pictures"):
         attempt = _attempt if given.is_dir() else _result
         results = tuple(attempt(ct, folder, options, chosen, quiet=quiet) for ct in cts)
@@ -117,8 +119,7 @@ def _attempt(ct: InputCt, folder: Path, options: Options, device: torch.device, 
     try:
         return _result(ct, folder, options, device, quiet=quiet)
     except UserError as error:
-        # Names of files stay, folders go: pages are handed on, and some folders are named after patients.
-        result = CtResult("", ct.case, "failed", str(error).replace(f"{ct.path.parent}/", ""))
+        result = CtResult("", ct.case, "failed", without_folders(str(error), ct.source.files, ct.case))
     write_result(folder, result)
     return result
 
@@ -127,15 +128,17 @@ def _result(ct: InputCt, folder: Path, options: Options, device: torch.device, *
     """An earlier run's result, or a new one."""
     from reactkd_auto.planning.degrade.one_ct import degrade_one
 
-    key = content_hash([VERSION, content_of(ct.path), vars(options)])
+    if ct.fault:
+        raise UserError(ct.fault)
+    key = content_hash([VERSION, ct.source.content_hash(), vars(options)])
     if result := finished_result(folder, ct.case, key):
         logger.info("%s: finished before, kept.", ct.case)
         return result
     try:
         result = degrade_one(ct, folder, options, device, key=key, quiet=quiet)
     except UserError as error:
-        if ct.path.name in str(error):
+        if ct.source.path.name in str(error):
             raise
-        raise UserError(f"{ct.path}: {error}") from None
+        raise UserError(f"{ct.source.path}: {error}") from None
     write_result(folder, result)
     return result

@@ -44,7 +44,7 @@ def degrade_one(
         UserError: The CT cannot be used, or the disk is full.
     """
     files = [degraded_name(ct.case, a) for a in options.doses]
-    with mapped_ct(ct.path, output) as mapped:
+    with mapped_ct(ct.source, output) as mapped:
         stack = mapped.stack
         calibration = _calibration(mapped, options)
         write_json(output / f"{ct.case}_calibration.json", calibration)

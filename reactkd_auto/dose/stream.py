@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactkd_auto.imageio import ImageFault, MappedImage, NiftiWriter, check_ct_range, map_image
+from reactkd_auto.imageio.sources import ImageSource
 from reactkd_auto.jsonio import atomic_path, scratch_path
 
 from .geometry import PADDING_HU
@@ -44,14 +45,15 @@ class MappedCt:
 
 
 @contextmanager
-def mapped_ct(path: Path, scratch_folder: Path) -> Iterator[MappedCt]:
+def mapped_ct(source: ImageSource, scratch_folder: Path) -> Iterator[MappedCt]:
     """Unpack a CT into a scratch file, which goes when the context ends.
 
     Raises:
         UserError: Not a readable 3D image, not in HU, oblique by more than 35°, or a full disk.
     """
+    path = source.path
     with scratch_path(scratch_folder / f"{path.name}.hu") as scratch:
-        image = map_image(path, scratch, padding=PADDING_HU)
+        image = map_image(source, scratch, padding=PADDING_HU)
         if math.isnan(image.lowest):
             raise ImageFault(path, f"no finite value above {PADDING_HU}", "CT in Hounsfield units (air −1000, water 0)")
         check_ct_range(image.lowest, image.highest, path)

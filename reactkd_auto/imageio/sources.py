@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,17 @@ def series_name_of(uid: str, kind: str = "CT") -> str:
     who holds the series can compute its name.
     """
     return f"{kind.lower()}_{hashlib.sha256(uid.encode()).hexdigest()[:_UID_DIGITS]}"
+
+
+def without_folders(sentence: str, files: Iterable[Path], name: str) -> str:
+    """A sentence about files for a page that is handed on: names of files stay, their folders go.
+
+    Folders are named after patients here and there. Where a folder itself is meant, ``name`` takes its place.
+    """
+    folders = {parent for path in files for parent in path.parents if len(parent.parts) > 1}
+    for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
+        sentence = sentence.replace(f"{folder}/", "").replace(str(folder), name)
+    return sentence
 
 
 def _digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from .faults import ImageFault
 from .nifti_header import check_header
 from .reading import direction_of, image_format, open_image, read_voxels
+from .sources import ImageSource
 
 if TYPE_CHECKING:
     from .dicom_header import DicomFile
@@ -68,14 +69,14 @@ class MappedImage:
     missing: int
 
 
-def map_image(path: Path, scratch: Path, *, padding: float = -np.inf) -> MappedImage:
+def map_image(source: ImageSource, scratch: Path, *, padding: float = -np.inf) -> MappedImage:
     """Unpack an image into a file beside which memory holds no more than a few slabs of it.
 
     NIfTI files and DICOM series are unpacked slab by slab. NRRD and MetaImage go through ITK, which holds the whole
     volume once, in its own type, while it unpacks it.
 
     Args:
-        path: NIfTI, NRRD, MetaImage, or the folder of a CT as a DICOM series.
+        source: NIfTI, NRRD, MetaImage, or a CT as a DICOM series.
         scratch: File for the voxels, of the size of the unpacked volume; the caller removes it when done.
         padding: Values up to this one don't count for ``lowest`` and ``highest``.
 
@@ -84,8 +85,7 @@ def map_image(path: Path, scratch: Path, *, padding: float = -np.inf) -> MappedI
             left as it is; or a DICOM series that is no CT.
         OSError: The disk is full.
     """
-    path = Path(path)
-    shape, placement, slabs = _open_series(path) if path.is_dir() else _open_file(path)
+    shape, placement, slabs = _open_series(source) if source.dicom else _open_file(source.path)
     kind, seen = np.dtype(np.int16), _Seen(padding)
     # Written, not mapped, while it grows: a full disk is then an error and not a bus error.
     with scratch.open("wb") as file:
@@ -109,12 +109,12 @@ def _open_file(path: Path) -> _Opened:
     return (z, y, x), placement, slabs
 
 
-def _open_series(path: Path) -> _Opened:
-    from .dicom import open_series, series_paths
+def _open_series(source: ImageSource) -> _Opened:
+    from .dicom import open_series
 
-    modality, grid = open_series(series_paths(path))
+    modality, grid = open_series(source.files)
     if modality != "CT":
-        raise ImageFault(path, f"a DICOM series of modality {modality}", "CT")
+        raise ImageFault(source.path, f"a DICOM series of modality {modality}", "CT")
     files = grid.files
     shape = (len(files), int(files[0].header.Rows), int(files[0].header.Columns))
     (sx, sy, sz), (ox, oy, oz) = grid.spacing, grid.origin

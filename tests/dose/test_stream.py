@@ -11,6 +11,7 @@ from reactkd_auto.dose.degrade import degrade, degraded_slices, noise_engine
 from reactkd_auto.dose.parameters import preset
 from reactkd_auto.dose.stream import mapped_ct, write_degraded
 from reactkd_auto.errors import UserError
+from reactkd_auto.imageio.sources import ImageSource
 from tests.cts import image_of, trunk, write_ct
 from tests.test_full_disk import no_file_larger_than
 
@@ -25,7 +26,7 @@ def calibration():
 
 def stream(path, folder):
     paths = [folder / f"{i}.nii.gz" for i in range(len(DOSES))]
-    with mapped_ct(path, folder) as ct:
+    with mapped_ct(ImageSource((path,)), folder) as ct:
         engine = noise_engine(ct.stack, calibration(), DOSES)
         write_degraded(ct, degraded_slices(engine, DOSES, (3, "a")), paths)
     return paths
@@ -73,7 +74,7 @@ def test_a_disk_full_of_the_unpacked_ct_is_one_sentence_and_leaves_nothing(tmp_p
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0)])
 def test_a_disk_full_of_results_is_one_sentence_and_leaves_nothing(tmp_path, order):
     sitk.WriteImage(sitk.PermuteAxes(image_of(trunk(5)), order), str(tmp_path / "ct.nii.gz"))
-    with mapped_ct(tmp_path / "ct.nii.gz", tmp_path) as ct:
+    with mapped_ct(ImageSource((tmp_path / "ct.nii.gz",)), tmp_path) as ct:
         slices = ((z, [plane]) for z, plane in enumerate(ct.stack.array))
         with no_file_larger_than(20_000), pytest.raises(UserError, match="could not be written"):
             write_degraded(ct, slices, [tmp_path / "low.nii.gz"])

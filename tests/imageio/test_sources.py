@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.imageio.sources import ImageSource, find_image_files, image_name, series_name_of
+from reactkd_auto.imageio.sources import ImageSource, find_image_files, image_name, series_name_of, without_folders
 from reactkd_auto.imageio.walking import walk_files
 from tests.dicom_writing import hounsfield, make_series, write_series
 
@@ -53,6 +53,12 @@ def test_a_series_reads_the_same_from_any_order_and_place_of_its_slices(tmp_path
     slices[0].PixelData = bytes(len(slices[0].PixelData))
     changed = write_series(tmp_path / "changed", slices)
     assert ImageSource(tuple(changed.iterdir()), dicom=True).content_hash() != sources[0].content_hash()
+
+
+def test_a_sentence_keeps_names_of_files_and_loses_their_folders():
+    files = [Path("/data/DOE/ct/1.dcm"), Path("/data/DOE/pet/2.dcm")]
+    assert without_folders("/data/DOE/ct/1.dcm: cut off.", files, "ct_7") == "1.dcm: cut off."
+    assert without_folders("/data/DOE: missing slices.", files, "ct_7") == "ct_7: missing slices."
 
 
 def test_a_file_that_is_gone_is_named(tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from reactkd_auto.imageio import ImageFault, NiftiWriter, Placement, map_image, read_image
+from reactkd_auto.imageio.sources import ImageSource
 
 TYPES = (np.int16, np.uint8, np.uint16, np.int32, np.float32, np.float64)
 
@@ -40,7 +41,7 @@ def write_scaled(path: Path, stored: np.ndarray, slope: float, intercept: float)
 def test_mapped_voxels_are_those_of_a_whole_reader_in_the_files_own_type(tmp_path, ending, dtype):
     path = tmp_path / f"a{ending}"
     sitk.WriteImage(an_image(dtype=dtype), str(path), useCompression=True)
-    mapped, whole = map_image(path, tmp_path / "scratch"), read_image(path)
+    mapped, whole = map_image(ImageSource((path,)), tmp_path / "scratch"), read_image(path)
     assert mapped.array.dtype == dtype
     assert isinstance(mapped.array, np.memmap)
     assert np.array_equal(mapped.array, sitk.GetArrayFromImage(whole))
@@ -54,7 +55,7 @@ def test_big_endian_files_are_read(tmp_path):
     values = np.arange(24, dtype=">i2").reshape(2, 3, 4)
     header = nibabel.Nifti1Header(endianness=">")
     nibabel.Nifti1Image(values, np.eye(4), header, dtype=">i2").to_filename(path)
-    assert np.array_equal(map_image(path, tmp_path / "s").array, values.transpose(2, 1, 0))
+    assert np.array_equal(map_image(ImageSource((path,)), tmp_path / "s").array, values.transpose(2, 1, 0))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_big_endian_files_are_read(tmp_path):
 def test_stored_scaling_is_applied_and_whole_numbers_stay_whole(tmp_path, slope, intercept, dtype):
     stored = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
     path = write_scaled(tmp_path / "a.nii", stored, slope, intercept)
-    mapped = map_image(path, tmp_path / "s")
+    mapped = map_image(ImageSource((path,)), tmp_path / "s")
     assert mapped.array.dtype == dtype
     assert np.array_equal(mapped.array, (stored * float(slope) + intercept).transpose(2, 1, 0))
 
@@ -71,7 +72,7 @@ def test_stored_scaling_is_applied_and_whole_numbers_stay_whole(tmp_path, slope,
 def test_scaled_integers_beyond_16_bits_are_refused(tmp_path):
     path = write_scaled(tmp_path / "a.nii", np.full((3, 4, 5), 40000, np.uint16), 1, -1024)
     with pytest.raises(ImageFault, match=r"values 38976…38976, expected HU"):
-        map_image(path, tmp_path / "s")
+        map_image(ImageSource((path,)), tmp_path / "s")
 
 
 def test_nan_and_infinity_are_counted_and_padding_does_not_count_for_the_range(tmp_path):
@@ -79,7 +80,7 @@ def test_nan_and_infinity_are_counted_and_padding_does_not_count_for_the_range(t
     values[0, 0, :3] = np.nan, np.inf, -np.inf
     values[1, 0, 0], values[2, 0, 0] = -3024, 70
     sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "a.mha"))
-    mapped = map_image(tmp_path / "a.mha", tmp_path / "s", padding=-1024)
+    mapped = map_image(ImageSource((tmp_path / "a.mha",)), tmp_path / "s", padding=-1024)
     assert (mapped.missing, mapped.lowest, mapped.highest) == (3, 0, 70)
 
 
@@ -91,7 +92,7 @@ def test_cut_off_files_are_refused_by_name(tmp_path, ending, share):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(ImageFault, match=path.name):
-        map_image(path, tmp_path / "s")
+        map_image(ImageSource((path,)), tmp_path / "s")
 
 
 def test_wrong_checksum_is_found(tmp_path):
@@ -101,7 +102,7 @@ def test_wrong_checksum_is_found(tmp_path):
     whole[-6] ^= 255
     path.write_bytes(whole)
     with pytest.raises(ImageFault, match=r"a\.nii\.gz: found .*damaged"):
-        map_image(path, tmp_path / "s")
+        map_image(ImageSource((path,)), tmp_path / "s")
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from reactkd_auto.dose import DoseCalibration, degrade
+from reactkd_auto.imageio.sources import series_name_of
 from reactkd_auto.jsonio import read_document
 from reactkd_auto.planning import degrade_ct
 from reactkd_auto.planning.degrade.command import main
@@ -231,22 +232,27 @@ def test_places_without_a_ct_are_named(tmp_path, capsys):
 def test_a_dicom_series_is_degraded_slice_by_slice_with_its_padding_untouched(tmp_path):
     hu = trunk(5).astype(float)
     hu[:, :20, :20] = -2000
-    write_series(tmp_path / "series", make_series(hu, spacing=(4.0, 1.7, 1.7)), order=(3, 1, 0, 4, 2))
-    (result,) = degrade_ct(tmp_path / "series", tmp_path / "out", doses=[1, 0.1], quiet=True).results
+    slices = make_series(hu, spacing=(4.0, 1.7, 1.7))
+    write_series(tmp_path / "in" / "DOE" / "series", slices, order=(3, 1, 0, 4, 2))
+    (result,) = degrade_ct(tmp_path / "in", tmp_path / "out", doses=[1, 0.1], quiet=True).results
     full, low = (sitk.ReadImage(str(tmp_path / "out" / name)) for name in result.files)
-    assert result.files[0] == "series_dose100.nii.gz"
+    assert result.files[0] == f"{series_name_of(slices[0].SeriesInstanceUID)}_dose100.nii.gz"
     assert full.GetPixelID() == sitk.sitkInt16
     assert np.array_equal(sitk.GetArrayFromImage(full), hu)
     assert low.GetOrigin() == pytest.approx((-10, -20, 30))
     assert (sitk.GetArrayFromImage(low)[:, :20, :20] == -2000).all()
 
 
-def test_of_a_folder_of_series_the_pet_is_refused(tmp_path, capsys):
+def test_of_a_folder_of_series_the_pet_is_passed_over_and_a_spoilt_ct_named(tmp_path, capsys):
     write_series(tmp_path / "in" / "ct", make_series(trunk(2).astype(float), spacing=(4.0, 1.7, 1.7)))
-    write_series(tmp_path / "in" / "pet", make_series(activity(), "PT"))
+    write_series(tmp_path / "in" / "pet", make_series(activity(), "PT", series="pet"))
+    spoilt = write_series(tmp_path / "in" / "b", make_series(trunk(2).astype(float), series="b")) / "001.dcm"
+    spoilt.write_bytes(spoilt.read_bytes()[:-100])
     assert run("-i", tmp_path / "in", "-o", tmp_path / "out", "--dose", 0.1) == 3
-    assert "pet: found a DICOM series of modality PT, expected CT" in capsys.readouterr().err
-    assert (tmp_path / "out" / "ct_dose010.nii.gz").is_file()
+    assert "001.dcm" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").glob("ct_*_dose010.nii.gz"))) == 1
+    assert run("-i", tmp_path / "in" / "pet", "-o", tmp_path / "out", "--dose", 0.1) == 2
+    assert "no CT found" in capsys.readouterr().err
 
 
 @pytest.mark.slow

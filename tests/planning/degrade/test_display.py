@@ -72,5 +72,5 @@ def test_doses_are_named_in_per_cent(dose, name):
 
 
 def test_a_ct_named_after_nothing_safe_gets_a_name(tmp_path):
-    (ct,) = find_cts(write_ct(tmp_path / "..é ü.nii.gz", trunk(1), spacing=SPACING))
+    (ct,) = find_cts(write_ct(tmp_path / "..é ü.nii.gz", trunk(1), spacing=SPACING), tmp_path / "out")
     assert ct.case == "___"
