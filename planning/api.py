@@ -23,7 +23,7 @@ from reactkd_auto.planning.dose import pool_noise
 from reactkd_auto.planning.hardware import choose_hardware
 from reactkd_auto.planning.measuring import measure_cases, read_rows
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
-from reactkd_auto.planning.preprocess import mention_flags, update_cases
+from reactkd_auto.planning.preprocess import mention_flags, remove_unused, update_cases
 from reactkd_auto.planning.report.page import write_plan_report
 from reactkd_auto.planning.rooms import Rooms
 from reactkd_auto.planning.rules.training import FOLDS
@@ -33,8 +33,6 @@ from reactkd_auto.splits import Splits, read_splits, write_splits
 from reactkd_auto.workspace import open_workspace
 
 DEFAULT_PLAN = "auto"
-STORE = "fingerprints"
-"""Folder of every case's own measurements, which make a second run fast."""
 RESERVED_NAMES = ("plan", "dataset", "fingerprint", "splits", "run")
 
 logger = logging.getLogger(__name__)
@@ -120,7 +118,7 @@ def run(options: Options) -> Outcome:
         UserError: As `plan_and_preprocess`, or another process is planning this dataset.
     """
     rooms, name = _rooms(options)
-    with locked(rooms.out, STORE, rooms.cases.name):
+    with locked(rooms.out, rooms.store.name, rooms.cases.name):
         return _run(options, rooms, name)
 
 
@@ -128,8 +126,8 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     dataset = read_dataset(rooms.raw)
     rows = read_rows(rooms.raw, dataset)
-    cases, failures = measure_cases(rows, dataset, raw=rooms.raw, store=rooms.out / STORE, execution=options.execution)
-    cases = pool_noise(cases, rooms.out / STORE, execution=options.execution)
+    cases, failures = measure_cases(rows, dataset, raw=rooms.raw, store=rooms.store, execution=options.execution)
+    cases = pool_noise(cases, rooms.store, execution=options.execution)
     fingerprint = Fingerprint(name, tuple(cases))
     cohort = _usable(summarise(fingerprint, dataset))
     folds, _ = wanted_folds(cohort, options.overrides)
@@ -139,6 +137,7 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     frame = Frame(name, options.plan, options.seed, hardware)
     plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
     plan = with_cost(plan, dataset, rooms.plan_file)
+    remove_unused(cases, rooms)
     failed = update_cases(cases, plan, dataset, rooms, execution=options.execution)
     if failed:
         failures |= failed

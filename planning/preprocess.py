@@ -7,75 +7,47 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from reactkd_auto.cases import read_properties, write_case
+from reactkd_auto.cases import read_case, read_properties, write_case
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.errors import UserError
 from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.fingerprint import CaseFingerprint
-from reactkd_auto.jsonio import content_hash
-from reactkd_auto.plan import Plan, read_plan
+from reactkd_auto.jsonio import content_hash, write_json
+from reactkd_auto.plan import Plan
 from reactkd_auto.planning.dose import calibration_of, noise_flags
+from reactkd_auto.planning.made_of import Todo, in_words, made_of, outdated_cases
 from reactkd_auto.planning.rooms import Rooms
-from reactkd_auto.preprocessing import NoiseSource, preprocess_case
+from reactkd_auto.preprocessing import NoiseSource, StoredNoise, preprocess_case
 from reactkd_auto.registration.load import load_registered
-
-PREPROCESSING_VERSION = 2
-"""Raised when preprocessing changes its results, so that stored cases are made again."""
 
 logger = logging.getLogger(__name__)
 
 
-def plan_parts(plan: Plan) -> dict[str, Any]:
-    """What of a plan a preprocessed case depends on."""
-    return {
-        "spacing_mm": plan.spacing_mm,
-        "patch_size": plan.patch_size,
-        "context_voxels": plan.context_voxels,
-        "normalisation": {name: [n.scheme, n.storage_scale] for name, n in plan.normalisation.items()},
-        "graph": plan.graph,
-        "dose": plan.dose,
-        "localiser": [plan.localiser.enabled, plan.localiser.spacing_mm],
-        "seed": plan.seed if plan.dose.enabled else 0,
-    }
-
-
-def case_hash(case: CaseFingerprint, plan: Plan) -> str:
-    """Identity of a preprocessed case: its files, its row in the label table, its noise, and the plan's parts."""
-    noise = case.dose if plan.dose.enabled else None
-    return content_hash([PREPROCESSING_VERSION, case.input_hash, case.patient, case.label, noise, plan_parts(plan)])
-
-
-def outdated_cases(cases: Sequence[CaseFingerprint], plan: Plan, folder: Path) -> list[CaseFingerprint]:
-    """Cases that are not in ``folder``, or whose files or plan have changed since."""
-    return [case for case in cases if not _is_current(case, plan, folder)]
-
-
 def update_cases(
-    cases: Sequence[CaseFingerprint],
-    plan: Plan,
-    dataset: Dataset,
-    rooms: Rooms,
-    *,
-    execution: Execution,
+    cases: Sequence[CaseFingerprint], plan: Plan, dataset: Dataset, rooms: Rooms, *, execution: Execution
 ) -> dict[str, str]:
-    """Make what is missing or out of date, remove what is no longer used; a sentence for each case that failed."""
-    old = _existing_plan(rooms.plan_file)
+    """Make what is missing or out of date, say what is kept and why; a sentence for each case that failed."""
     outdated = outdated_cases(cases, plan, rooms.cases)
-    gone = sorted({p.stem for p in rooms.cases.glob("[!.]*.json")} - {c.case for c in cases})
-    if outdated or gone:
-        rooms.plan_file.unlink(missing_ok=True)  # comes back last: a plan always stands for finished cases
-        rooms.plan_file.with_suffix(".html").unlink(missing_ok=True)
-    if gone:
-        logger.info("Removed %d preprocessed cases that are no longer used, for instance %s.", len(gone), gone[0])
-        remove_cases(gone, rooms.cases)
-    changed = changed_parts(old, plan) if old else []
-    why = f" (the plan changed: {', '.join(changed)})" if changed else ""
-    kept = len(cases) - len(outdated)
-    logger.info("Preprocessing %d cases that are new or out of date%s, keeping %d.", len(outdated), why, kept)
+    if outdated:
+        remove_plan(rooms)
+    logger.info("%s", in_words(outdated, len(cases) - len(outdated)))
     failed = preprocess_cases(outdated, plan, dataset, rooms, execution=execution)
     return {case: failure.sentence for case, failure in failed.items()}
+
+
+def remove_unused(cases: Sequence[CaseFingerprint], rooms: Rooms) -> None:
+    """Remove preprocessed cases that are none of these."""
+    gone = sorted({p.stem for p in rooms.cases.glob("[!.]*.json")} - {c.case for c in cases})
+    if gone:
+        remove_plan(rooms)
+        logger.info("Removed %d preprocessed cases that are no longer used, for instance %s.", len(gone), gone[0])
+        remove_cases(gone, rooms.cases)
+
+
+def remove_plan(rooms: Rooms) -> None:
+    """Until all cases are done: a plan always stands for finished cases."""
+    rooms.plan_file.unlink(missing_ok=True)
+    rooms.plan_file.with_suffix(".html").unlink(missing_ok=True)
 
 
 def mention_flags(cases: Sequence[str], folder: Path) -> None:
@@ -94,17 +66,12 @@ def mention_flags(cases: Sequence[str], folder: Path) -> None:
 
 
 def preprocess_cases(
-    cases: Sequence[CaseFingerprint],
-    plan: Plan,
-    dataset: Dataset,
-    rooms: Rooms,
-    *,
-    execution: Execution,
+    outdated: Sequence[Todo], plan: Plan, dataset: Dataset, rooms: Rooms, *, execution: Execution
 ) -> dict[str, CaseFailure]:
     """Preprocess these cases into their room; returns those that failed, all others are finished."""
     work = partial(_preprocess, plan=plan, dataset=dataset, rooms=rooms)
-    results = map_cases(work, cases, execution=execution, what="preprocessing", name=lambda c: c.case)
-    return {case.case: result for case, result in results if isinstance(result, CaseFailure)}
+    results = map_cases(work, outdated, execution=execution, what="preprocessing", name=lambda t: t.case.case)
+    return {todo.case.case: result for todo, result in results if isinstance(result, CaseFailure)}
 
 
 def remove_cases(names: Sequence[str], folder: Path) -> None:
@@ -114,18 +81,19 @@ def remove_cases(names: Sequence[str], folder: Path) -> None:
             (folder / file).unlink(missing_ok=True)
 
 
-def changed_parts(old: Plan, new: Plan) -> list[str]:
-    """Names of the plan's parts that differ and that preprocessed cases depend on."""
-    before, after = plan_parts(old), plan_parts(new)
-    return [name for name in after if content_hash(before[name]) != content_hash(after[name])]
-
-
 def noise_seed(plan: Plan, case: str) -> int:
     """Seed of a case's noise, the same wherever and in whatever order cases are made."""
     return int(content_hash([plan.seed, case])[:12], 16)
 
 
-def _preprocess(case: CaseFingerprint, *, plan: Plan, dataset: Dataset, rooms: Rooms) -> None:
+def _preprocess(todo: Todo, *, plan: Plan, dataset: Dataset, rooms: Rooms) -> None:
+    case = todo.case
+    if todo.extent == "properties":
+        known = read_properties(rooms.cases, case.case)
+        known = dataclasses.replace(known, patient=case.patient, label=case.label, made_of=made_of(case, plan))
+        write_json(rooms.cases / f"{case.case}.json", known)
+        return
+    noise = _known_noise(case, rooms) if todo.extent == "all but noise" else _noise_source(case, plan)
     remove_cases([case.case], rooms.cases)
     raw, _ = load_registered(rooms.raw, dataset, case.case, store=rooms.store, key=case.input_hash)
     done = preprocess_case(
@@ -134,11 +102,19 @@ def _preprocess(case: CaseFingerprint, *, plan: Plan, dataset: Dataset, rooms: R
         dataset=dataset,
         patient=case.patient,
         label=case.label,
-        input_hash=case_hash(case, plan),
-        noise=_noise_source(case, plan),
+        made_of=made_of(case, plan),
+        noise=noise,
     )
     properties = dataclasses.replace(done.properties, flags=(*case.flags, *done.properties.flags))
     write_case(rooms.cases, dataclasses.replace(done, properties=properties), chunk=plan.patch_size)
+
+
+def _known_noise(case: CaseFingerprint, rooms: Rooms) -> StoredNoise:
+    """What a case holds already."""
+    properties = read_properties(rooms.cases, case.case)
+    known = read_case(rooms.cases, properties)
+    levels, calibration = properties.noise_levels, properties.dose_calibration
+    return StoredNoise(known.noise, known.log_ratio, levels, calibration, noise_flags(case) if levels else ())
 
 
 def _noise_source(case: CaseFingerprint, plan: Plan) -> NoiseSource | None:
@@ -146,20 +122,3 @@ def _noise_source(case: CaseFingerprint, plan: Plan) -> NoiseSource | None:
     if calibration is None:
         return None
     return NoiseSource(calibration, noise_seed(plan, case.case), noise_flags(case))
-
-
-def _is_current(case: CaseFingerprint, plan: Plan, folder: Path) -> bool:
-    names = [f"{case.case}.b2nd", *([f"{case.case}_coarse.b2nd"] if plan.localiser.enabled else [])]
-    if not all((folder / name).is_file() for name in [*names, f"{case.case}.json"]):
-        return False
-    try:
-        return read_properties(folder, case.case).input_hash == case_hash(case, plan)
-    except UserError:  # written by another release, or damaged: made again
-        return False
-
-
-def _existing_plan(path: Path) -> Plan | None:
-    try:
-        return read_plan(path) if path.is_file() else None
-    except UserError:  # of another release: everything that depends on it is made again
-        return None

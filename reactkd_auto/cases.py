@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .jsonio import atomic_path, read_document, write_json
+from .jsonio import atomic_path, content_hash, read_document, write_json
 
 NODE_LAYERS = 3
 """Layers of the node map: 0 organ, lesions, other lesions, context; 1 parcels; 2 rings."""
@@ -42,7 +42,7 @@ class CaseProperties:
         edges: (nodes, nodes) edge weights, symmetric, zero diagonal.
         noise_levels: Dose fractions of the stored log-SD fields; empty without dose degradation.
         dose_calibration: How the noise was calibrated, or None.
-        input_hash: Of the files and plan values that the case depends on.
+        made_of: A hash of each thing that the case depends on: files, row of the label table, parts of the plan.
         flags: Sentences that a person should read about this case.
     """
 
@@ -64,8 +64,13 @@ class CaseProperties:
     edges: tuple[tuple[float, ...], ...]
     noise_levels: tuple[float, ...] = ()
     dose_calibration: dict[str, Any] | None = None
-    input_hash: str = ""
+    made_of: dict[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+
+    @property
+    def content(self) -> str:
+        """Identity of all that the case was made of."""
+        return content_hash(self.made_of)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,6 @@
 from .case import preprocess_case
 from .coarse import coarse_case, coarse_grid
 from .grid import Grid
-from .noise import NoiseSource
+from .noise import NoiseSource, StoredNoise
 
-__all__ = ["Grid", "NoiseSource", "coarse_case", "coarse_grid", "preprocess_case"]
+__all__ = ["Grid", "NoiseSource", "StoredNoise", "coarse_case", "coarse_grid", "preprocess_case"]

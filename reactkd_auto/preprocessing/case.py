@@ -16,7 +16,7 @@ from .channels import store_channels
 from .coarse import coarse_case
 from .grid import CaseGrid, Grid, case_grid
 from .labels import resample_labels
-from .noise import NoiseSource, no_noise, store_noise
+from .noise import NoiseSource, StoredNoise, no_noise, store_noise
 
 OUTSIDE_AIR_HU = -950.0
 """Lung is denser; what is not is outside the body (or bowel gas)."""
@@ -30,8 +30,8 @@ def preprocess_case(
     dataset: Dataset,
     patient: str,
     label: int | None,
-    input_hash: str = "",
-    noise: NoiseSource | None = None,
+    made_of: dict[str, str] | None = None,
+    noise: NoiseSource | StoredNoise | None = None,
 ) -> PreprocessedCase:
     """Bring a case onto one grid round its regions.
 
@@ -39,16 +39,14 @@ def preprocess_case(
         raw: Images in canonical orientation; the base (0) is there, others may be missing, regions too.
         plan: Spacing, sizes, normalisation, graph, dose, localiser.
         dataset: Channels and regions.
-        patient, label, input_hash: Kept in the properties.
-        noise: How noise of lower doses arises; None: none is made (prediction).
+        patient, label, made_of: Kept in the properties.
+        noise: How noise of lower doses arises, or what is there already; None: there is none (prediction).
     """
     placed = case_grid(raw, plan, dataset)
     grid = placed.grid
     image, valid = store_channels(raw, grid, plan, dataset)
     nodes = _nodes(raw, grid, image[0], valid, plan=plan, dataset=dataset)
-    stored = no_noise(grid)
-    if noise is not None and plan.dose.enabled:
-        stored = store_noise(raw.images[0], grid, plan.dose, noise, case=raw.case)
+    stored = _noise(raw, grid, plan, noise)
     base = raw.images[0]
     properties = CaseProperties(
         case=raw.case,
@@ -69,11 +67,19 @@ def preprocess_case(
         edges=tuple(tuple(row) for row in nodes.edges.tolist()),
         noise_levels=stored.levels,
         dose_calibration=stored.calibration,
-        input_hash=input_hash,
+        made_of=made_of or {},
         flags=(*_flags(raw, placed, valid, nodes, plan=plan, dataset=dataset), *stored.flags),
     )
     coarse = coarse_case(raw, plan, dataset) if plan.localiser.enabled else None
     return PreprocessedCase(properties, image, valid, nodes.layers, stored.noise, stored.log_ratio, coarse)
+
+
+def _noise(raw: RawCase, grid: Grid, plan: Plan, noise: NoiseSource | StoredNoise | None) -> StoredNoise:
+    if noise is None or not plan.dose.enabled:
+        return no_noise(grid)
+    if isinstance(noise, StoredNoise):
+        return noise
+    return store_noise(raw.images[0], grid, plan.dose, noise, case=raw.case)
 
 
 def _nodes(
