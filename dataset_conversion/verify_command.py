@@ -14,9 +14,9 @@ DESCRIPTION = """Check a raw dataset wholly, in one run, and print every problem
 Checked are dataset.json, the label tables (unknown classes, duplicate cases, patients in training and test or spelt
 twice), the files (missing base images, files that belong to no case, sidecars) and every image: readable,
 three-dimensional, not coloured, finite, plausible spacing, axes at right angles, qform and sform that agree, HU or SUV
-by its role, channels that overlap the base image in space, region maps on its grid with known values, two images with
-the same voxels. A missing channel or region map is normal, and only counted; so are left-handed axes, which reading
-turns.
+by its role, channels that overlap the base image in space and lie on it, region maps on its grid with known values, CTs
+of sessions, two images with the same voxels. A missing channel or region map is normal, and only counted; so are
+left-handed axes, which reading turns.
 
 Exit code: 0 without problems, 2 with problems."""
 

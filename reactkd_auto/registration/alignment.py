@@ -99,7 +99,7 @@ class _Compared:
     def __init__(self, base: sitk.Image, other: sitk.Image, role: ChannelRole, grid: Grid) -> None:
         self.reach = int(FARTHEST_MM // grid.spacing_mm[0])
         wide = _widened(grid, self.reach)
-        self.fixed = codes(resample(sitk.Clamp(base, sitk.sitkFloat32, *CT_RANGE_HU), grid), *CT_RANGE_HU, BINS)
+        self.fixed = codes(resample(base, grid), *CT_RANGE_HU, BINS)
         values = resample(other, wide)
         self.measured = covered(other, wide)
         if role != "pet_suv":

@@ -95,7 +95,7 @@ def prepared(images: SessionImages, *, whole: bool = False) -> sitk.Image:
         grid = window_grid(images.ct, None, SPACING_MM, most_voxels=MOST_MOVING_VOXELS)
     else:
         grid = window_grid(images.ct, images.marked, SPACING_MM)
-    return grid.image(resample(sitk.Clamp(images.ct, sitk.sitkFloat32, *CLAMP_HU), grid))
+    return grid.image(np.clip(resample(images.ct, grid), *CLAMP_HU))
 
 
 def refusal(quality: RegistrationQuality) -> str:
