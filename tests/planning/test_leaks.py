@@ -8,6 +8,7 @@ import pytest
 from reactkd_auto.dataset import LabelledCase, read_labels, write_labels
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import Execution
+from reactkd_auto.planning.leaks import find_copies
 from reactkd_auto.planning.measuring import measure_cases, read_rows
 from tests.planning.raw_cohort import DATASET, SPACING, WITH_CT, make_raw, write_image
 
@@ -19,10 +20,10 @@ def raw(tmp_path):
 
 def measured(raw):
     rows = read_rows(raw, WITH_CT)
-    cases, failures = measure_cases(
-        rows, WITH_CT, raw=raw, store=raw.parent / "store", execution=Execution(workers=1, quiet=True)
-    )
-    return [c.case for c in cases], failures
+    execution = Execution(workers=1, quiet=True)
+    cases, failures = measure_cases(rows, WITH_CT, raw=raw, store=raw.parent / "store", execution=execution)
+    failures |= find_copies(cases, raw, WITH_CT)
+    return [c.case for c in cases if c.case not in failures], failures
 
 
 def add_test(raw, case, source, *, part="0000"):
@@ -81,5 +82,5 @@ def test_shapes_that_are_alike_are_no_copies(tmp_path):
     rows = read_rows(raw, DATASET)
     execution = Execution(workers=1, quiet=True)
     cases, failures = measure_cases(rows, DATASET, raw=raw, store=tmp_path / "store", execution=execution)
-    assert (len(cases), failures) == (4, {})
+    assert (len(cases), failures, find_copies(cases, raw, DATASET)) == (4, {}, {})
     assert cases[0].voxel_hashes["shape"] == cases[3].voxel_hashes["shape"]
