@@ -40,8 +40,7 @@ def test_work_of_a_product_is_two_operations_for_each_multiplication():
     assert count.flops == 2 * 3 * 4 * 5
 
 
-@pytest.mark.parametrize("name", COSTS)
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(("name", "device"), [("teachers", "cuda"), ("student", "cpu"), ("localiser", "cuda")])
 def test_parts_add_up_to_the_peak(name, device):
     cost = COSTS[name](replace(make_plan(), device=device), make_dataset())
     parts = [getattr(cost, f.name) for f in fields(StepCost) if f.name not in {"peak", "flops"}]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, product
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,7 @@ SHAPES = {
     "coarse stem": {"strides": HALVED, "pooled": (0, 1), "patch": (32, 48, 48), "width": 32, "embedding": 32},
     "checkpointed, in parts": {"checkpointing": True, "batch": 6, "parts": 3, "tracers": 2, "patch": (16, 32, 48)},
 }
-QUICK = ("one tracer", "checkpointed")
+QUICK = (("one tracer", "float32"), ("checkpointed", "mixed"))
 TOLERANCE = 0.15
 
 
@@ -141,8 +141,13 @@ def predicted(run: Run, stage: str) -> StepCost:
 
 
 @pytest.mark.parametrize("stage", ["teachers", "student"])
-@pytest.mark.parametrize("precision", ["float32", "mixed"])
-@pytest.mark.parametrize("shape", [s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in SHAPES])
+@pytest.mark.parametrize(
+    ("shape", "precision"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in product(SHAPES, ("float32", "mixed"))
+    ],
+)
 def test_predicted_memory_is_what_a_cpu_allocates_in_a_training_step(make_run, shape, precision, stage, tmp_path):
     """Mixed: the precision that a GPU would use, forced on a CPU."""
     run = make_run(planned_for="cpu" if precision == "float32" else "cuda", **SHAPES[shape])
