@@ -77,9 +77,9 @@ class ModelFolder:
         return sorted(set(wanted)) if wanted else finished
 
 
-def model_name(preset: str, *, cross_fitted: bool, seed: int) -> str:
-    """Name of the model folder of a preset, whose teachers saw the student's cases or (cross-fitted) did not."""
-    return f"{preset}{'_cross_fitted' if cross_fitted else ''}_seed{seed}"
+def model_name(preset: str, variant: str | None, seed: int) -> str:
+    """Name of the model folder of a preset, and of what differs from it, such as ``in_sample`` teachers."""
+    return f"{preset}{f'_{variant}' if variant else ''}_seed{seed}"
 
 
 def newest_model(results: Path) -> ModelFolder:

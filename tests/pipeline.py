@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SCRIPTS = Path(sys.executable).parent
-SHORT = ("--epochs", "2", "--iterations", "2")
+SHORT = ("--epochs", "2", "--iterations", "2", "--teachers", "in_sample")
 
 
 def command(*arguments: object) -> list[str]:

@@ -57,7 +57,7 @@ def digests(folder: Path, pattern: str) -> dict[str, str]:
 
 
 def model_folder(workspace: Path) -> Path:
-    return workspace / "results" / DATASET / "auto" / "auto_seed0"
+    return workspace / "results" / DATASET / "auto" / "auto_in_sample_seed0"
 
 
 def assert_same_results(one: Path, other: Path) -> None:
@@ -65,7 +65,7 @@ def assert_same_results(one: Path, other: Path) -> None:
         (f"preprocessed/{DATASET}/cases", "*.b2nd"),
         (f"preprocessed/{DATASET}", "splits.json"),
         (f"results/{DATASET}/auto", "**/*.safetensors"),
-        (f"results/{DATASET}/auto/auto_seed0/fold_0", "validation/*predictions.csv"),
+        (f"results/{DATASET}/auto/auto_in_sample_seed0/fold_0", "validation/*predictions.csv"),
         ("out", "predictions.csv"),
         ("out", "explanation/*.nii.gz"),
     ):

@@ -11,7 +11,8 @@ from reactkd_auto.workspace import open_workspace
 
 if TYPE_CHECKING:
     from reactkd_auto.model_folder import ModelFolder
-    from reactkd_auto.training.run import Run, TeacherMode
+    from reactkd_auto.training.preset import TeacherMode
+    from reactkd_auto.training.run import Run
     from reactkd_auto.training.stop import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def train(
     iterations: int | None = None,
     restart: bool = False,
     quiet: bool = False,
-    teachers: TeacherMode = "in_sample",
+    teachers: TeacherMode | None = None,
 ) -> ModelFolder:
     """Train the teachers and the student of a fold, or of all; what is done already is not done again.
 
@@ -48,7 +49,8 @@ def train(
         quiet: No progress bars.
         teachers: ``in_sample``: the teachers of a fold saw every case that its student learns from; ``cross_fitted``:
             the logits that the student learns come from teachers that never saw the case. That takes a teacher for
-            every pair of folds, shared by both folds' students.
+            every pair of folds, shared by both folds' students. None: as the preset says, as far as there are folds
+            enough.
 
     Returns:
         The model folder.
@@ -76,8 +78,11 @@ def train(
         iterations=iterations,
         quiet=quiet,
     )
+    folds = _folds(fold, run.plan.folds)
+    if run.preset.distil and teachers is None and run.teachers != run.preset.teacher_mode:
+        logger.warning("teachers are %s: %d folds are too few to leave two out.", run.teachers, run.plan.folds)
     with StopRequest() as stop:
-        for number in _folds(fold, run.plan.folds):
+        for number in folds:
             _train_fold(run, number, stop, restart=restart, options=options)
         cross_validate(run)
     return run.model

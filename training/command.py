@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import get_args
 
 from reactkd_auto.commandline import add_run_options, add_workspace_options, new_parser, run
 from reactkd_auto.training.api import train
-from reactkd_auto.training.preset import preset_names, read_preset
+from reactkd_auto.training.preset import TeacherMode, preset_names, read_preset
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", default="auto", choices=preset_names(), help="recipe")
     parser.add_argument(
         "--teachers",
-        default="in_sample",
-        choices=("in_sample", "cross_fitted"),
-        help="whose answers the student learns: of teachers that saw the same training cases, or of such that saw "
-        "other ones (one for each pair of folds: five times the teachers for one fold of five, three times for all)",
+        choices=get_args(TeacherMode),
+        help="whose answers the student learns, if not whose the preset says: of teachers that saw the same training "
+        "cases, or of such that saw other ones (one for each pair of folds: for one fold of five five times the "
+        "teachers, three times for all folds)",
     )
     parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")

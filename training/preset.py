@@ -21,6 +21,8 @@ LossName = Literal[
     "kl", "mse", "dkd", "dist", "logit_std", "node", "node_logit", "edge", "gw", "fgw", "fitnet", "at", "cirkd"
 ]
 """Losses of distillation; formula and paper of each in ``losses/``."""
+TeacherMode = Literal["in_sample", "cross_fitted"]
+"""Whether a student learns from teachers that saw its training cases, or from such that did not."""
 WeightingName = Literal["fused", "mean", "ca_mkd", "entropy_presence", "performance"]
 """Whose logits a student learns: the fused teacher's, or a mixture of all; see ``teacher_weights.py``."""
 
@@ -59,6 +61,7 @@ class Preset:
         description: One sentence for ``-h`` and the documentation.
         source: Paper that it follows.
         teachers: Recipe of the teachers that the student learns from; None: labels only.
+        teacher_mode: Whether these saw the student's training cases.
         weighting: How the teachers' logits are put together.
         classification: Loss of labels.
         label_weight: Of that loss.
@@ -75,6 +78,7 @@ class Preset:
     description: str
     source: str
     teachers: str | None
+    teacher_mode: TeacherMode
     weighting: WeightingName
     classification: ClassificationChoice
     label_weight: float

@@ -17,11 +17,10 @@ from reactkd_auto.model_folder import ModelFolder, model_name
 from reactkd_auto.plan import Plan, read_plan
 from reactkd_auto.splits import Splits, read_splits
 from reactkd_auto.training.distillation import distillation_losses
-from reactkd_auto.training.preset import Preset, TeacherRecipe, read_teacher_recipe
+from reactkd_auto.training.preset import Preset, TeacherMode, TeacherRecipe, read_teacher_recipe
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import Workspace
 
-TeacherMode = Literal["in_sample", "cross_fitted"]
 FEWEST_FOLDS_TO_CROSS_FIT = 3
 USUAL_TEACHERS = "auto"
 """Recipe beside whose teachers the localisers lie, which no recipe changes."""
@@ -34,6 +33,7 @@ class Run:
     Attributes:
         preprocessed: ``preprocessed/Dataset001_NAME``.
         results: ``results/Dataset001_NAME/PLAN``.
+        name: Of the model folder.
         plan, dataset, splits, preset: Documents.
         teachers: Whether a student learns from teachers that saw its training cases, or from such that did not.
         cases: Properties of all preprocessed cases, by name.
@@ -44,6 +44,7 @@ class Run:
 
     preprocessed: Path
     results: Path
+    name: str
     plan: Plan
     dataset: Dataset
     splits: Splits
@@ -64,8 +65,7 @@ class Run:
     @property
     def model(self) -> ModelFolder:
         """The model folder that this run fills."""
-        name = model_name(self.preset.name, cross_fitted=self.cross_fitted, seed=self.seed)
-        return ModelFolder(self.results / name)
+        return ModelFolder(self.results / self.name)
 
     @property
     def cross_fitted(self) -> bool:
@@ -136,7 +136,7 @@ def open_run(
     dataset: str | None,
     plan: str,
     preset: Preset,
-    teachers: TeacherMode,
+    teachers: TeacherMode | None,
     device: str,
     seed: int,
     epochs: int | None,
@@ -165,25 +165,34 @@ def open_run(
         raise UserError(f"{preprocessed / 'splits.json'}: not the folds of {path.name}, expected those; plan again.")
     preset.channels(data)
     distillation_losses(preset, document, data)
-    if teachers == "cross_fitted" and document.folds < FEWEST_FOLDS_TO_CROSS_FIT:
-        raise UserError(
-            f"--teachers cross_fitted: found {document.folds} folds, expected at least {FEWEST_FOLDS_TO_CROSS_FIT}, so "
-            "that a teacher that leaves out two has some to learn from; plan with more folds, or use in_sample."
-        )
     return Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),
+        name=model_name(preset.name, teachers if preset.distil and teachers != preset.teacher_mode else None, seed),
         plan=document,
         dataset=data,
         splits=splits,
         preset=preset,
-        teachers=teachers,
+        teachers=_teacher_mode(preset, teachers, document.folds),
         cases=_read_cases(cases_folder(preprocessed, document.name), splits),
         device=choose_device(device),
         seed=seed,
         epochs=epochs,
         iterations=iterations,
         quiet=quiet,
+    )
+
+
+def _teacher_mode(preset: Preset, wanted: TeacherMode | None, folds: int) -> TeacherMode:
+    """The mode that is asked for, else the preset's as far as there are folds enough."""
+    mode = wanted or preset.teacher_mode
+    if mode == "in_sample" or folds >= FEWEST_FOLDS_TO_CROSS_FIT or not preset.distil:
+        return mode
+    if wanted is None:
+        return "in_sample"
+    raise UserError(
+        f"--teachers cross_fitted: found {folds} folds, expected at least {FEWEST_FOLDS_TO_CROSS_FIT}, so that a teacher "
+        "that leaves out two has some to learn from; plan with more folds, or use in_sample."
     )
 
 

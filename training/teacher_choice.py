@@ -42,7 +42,7 @@ def choose_teachers(run: Run, fold: int) -> Choice:
     if not logits:
         logger.info(
             "fold %d: teachers saw the student's training cases, so what they are worth out of fold is not known: none "
-            "is switched off%s; --teachers cross_fitted finds out.",
+            "is switched off%s; cross-fitted teachers would tell.",
             fold,
             "" if run.preset.weighting in ("fused", "mean") else " and weights follow cases that they were trained on",
         )

@@ -166,21 +166,25 @@ def test_all_folds_are_pooled_and_teachers_are_shared_between_presets(make_cohor
 
 def test_cross_fitted_teachers_leave_out_pairs_of_folds_and_serve_both_folds_students(make_cohort):
     cohort = make_cohort(folds=3)
-    run(cohort, 0, teachers="cross_fitted")
+    run(cohort, 0)
     teachers = cohort.results / "teachers" / "auto_seed0"
     assert sorted(p.name for p in teachers.glob("without_*")) == ["without_0", "without_0_1", "without_0_2"]
     before = (teachers / "without_0_1" / "teachers.safetensors").stat().st_mtime_ns
-    model = run(cohort, 1, teachers="cross_fitted")
+    model = run(cohort, 1)
     assert sorted(p.name for p in teachers.glob("without_*"))[2:] == ["without_0_2", "without_1", "without_1_2"]
     assert (teachers / "without_0_1" / "teachers.safetensors").stat().st_mtime_ns == before
-    assert model.path.name == "auto_cross_fitted_seed0"
-    in_sample = run(cohort, 0)
+    assert model.path.name == "auto_seed0"
+    in_sample = run(cohort, 0, teachers="in_sample")
+    assert in_sample.path.name == "auto_in_sample_seed0"
     assert not same_weights(model.student_weights(0), in_sample.student_weights(0))
 
 
-def test_cross_fitting_two_folds_is_refused(make_cohort):
+def test_cross_fitting_two_folds_is_refused_where_it_is_asked_for_and_else_given_up(make_cohort, caplog):
+    cohort = make_cohort()
     with pytest.raises(UserError, match="found 2 folds, expected at least 3"):
-        run(make_cohort(), teachers="cross_fitted")
+        run(cohort, teachers="cross_fitted")
+    assert run(cohort).path.name == "auto_seed0"
+    assert "teachers are in_sample: 2 folds are too few" in caplog.text
 
 
 def test_other_lengths_are_refused_for_a_begun_fold_and_for_shared_teachers(make_cohort):

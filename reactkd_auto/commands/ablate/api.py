@@ -16,6 +16,7 @@ from reactkd_auto.lock import locked
 from reactkd_auto.model_folder import ModelFolder, model_name
 from reactkd_auto.provenance import describe_run, write_run
 from reactkd_auto.splits import read_splits
+from reactkd_auto.training.preset import read_preset
 from reactkd_auto.workspace import open_workspace
 
 from .gathering import Gathered, external, gather, out_of_fold
@@ -42,8 +43,9 @@ class Place:
 
     def model(self, recipe: Recipe, seed: int) -> ModelFolder:
         """Model folder of a recipe and seed, as training names it."""
-        cross_fitted = recipe.teachers == "cross_fitted"
-        return ModelFolder(self.results / model_name(recipe.preset, cross_fitted=cross_fitted, seed=seed))
+        usual = read_preset(recipe.preset).teacher_mode
+        variant = None if recipe.teachers == usual else recipe.teachers
+        return ModelFolder(self.results / model_name(recipe.preset, variant, seed))
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def ablate(
 
     Args:
         dataset, workspace, plan, epochs, iterations, device: As for training.
-        recipes: ``PRESET`` or ``PRESET:cross_fitted``.
+        recipes: ``PRESET``, ``PRESET:in_sample`` or ``PRESET:cross_fitted``.
         seeds: Of training; each is a training of its own.
         folds: None: every fold of the plan.
         reference: Recipe that the others are compared with; None: the first.

@@ -13,11 +13,11 @@ from .api import DEFAULT_RECIPES, ablate
 DESCRIPTION = """\
 Train recipes with several seeds on the folds of a plan, and compare them on the same patients.
 
-A recipe is a preset of reactkd_train, with :cross_fitted for teachers that never saw the case. What is finished is
-not trained again, so a cut run is continued by the same call, and several machines share the work by parts; any later
-call without training left to do makes the table: ablation.html, ablation.md and ablation.json.
+A recipe is a preset of reactkd_train, with :in_sample or :cross_fitted for teachers other than its usual ones. What is
+finished is not trained again, so a cut run is continued by the same call, and several machines share the work by parts;
+any later call without training left to do makes the table: ablation.html, ablation.md and ablation.json.
 
-  reactkd_ablate --recipes baseline auto auto:cross_fitted --seeds 0 1 2
+  reactkd_ablate --recipes baseline auto auto:in_sample --seeds 0 1 2
   reactkd_ablate --recipes baseline auto --seeds 0 1 2 --num_parts 4 --part_id $SLURM_ARRAY_TASK_ID"""
 
 
@@ -26,7 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = new_parser("reactkd_ablate", DESCRIPTION)
     add_workspace_options(parser)
     parser.add_argument("-p", "--plan", default="auto", help="name of the plan")
-    parser.add_argument("--recipes", nargs="+", default=DEFAULT_RECIPES, help="PRESET or PRESET:cross_fitted")
+    parser.add_argument(
+        "--recipes", nargs="+", default=DEFAULT_RECIPES, help="PRESET, or PRESET:in_sample, PRESET:cross_fitted"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=(0,), help="of training")
     parser.add_argument("-f", "--folds", nargs="+", type=int, help="folds; every one if left out")
     parser.add_argument("--reference", help="recipe that the others are compared with; the first if left out")

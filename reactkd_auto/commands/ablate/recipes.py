@@ -14,15 +14,15 @@ MODES: tuple[str, ...] = get_args(TeacherMode)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A preset, and whether its teachers saw the cases that the student learns from."""
+    """A preset, and whether its teachers saw the cases that the student learns from (None: as the preset says)."""
 
     preset: str
-    teachers: TeacherMode = "in_sample"
+    teachers: TeacherMode | None = None
 
     @property
     def name(self) -> str:
-        """As it is asked for: ``auto``, or ``auto:cross_fitted``."""
-        return self.preset if self.teachers == "in_sample" else f"{self.preset}:{self.teachers}"
+        """As it is asked for: ``auto``, or ``auto:in_sample``."""
+        return self.preset if self.teachers is None else f"{self.preset}:{self.teachers}"
 
     @classmethod
     def parse(cls, text: str) -> Recipe:
@@ -31,9 +31,11 @@ class Recipe:
         Raises:
             UserError: Unknown teachers.
         """
-        preset, _, teachers = text.partition(":")
+        preset, colon, teachers = text.partition(":")
+        if not colon:
+            return cls(preset)
         for mode in get_args(TeacherMode):
-            if mode == (teachers or "in_sample"):
+            if mode == teachers:
                 return cls(preset, mode)
         raise UserError(f"recipe {text!r}: teachers {teachers!r}, expected {' or '.join(MODES)}.")
 

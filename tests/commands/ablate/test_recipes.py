@@ -10,7 +10,7 @@ from reactkd_auto.errors import UserError
 RECIPES = (Recipe("baseline"), Recipe("auto"), Recipe("auto", "cross_fitted"))
 
 
-@pytest.mark.parametrize("text", ["auto", "auto:cross_fitted", "paper"])
+@pytest.mark.parametrize("text", ["auto", "auto:cross_fitted", "auto:in_sample", "paper"])
 def test_a_recipe_is_called_what_it_is_asked_for(text):
     assert Recipe.parse(text).name == text
 
