@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from reactkd_auto.dataset import check_safe_name, read_dataset, write_dataset
+from reactkd_auto.dataset import Dataset, check_safe_name, read_dataset, write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import Execution
 from reactkd_auto.execution.options import EngineName
-from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
+from reactkd_auto.fingerprint import CaseFingerprint, Fingerprint, write_fingerprint
 from reactkd_auto.lock import locked
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
 from reactkd_auto.planning.cohort import Cohort, summarise
 from reactkd_auto.planning.cost import with_cost
 from reactkd_auto.planning.dose import pool_noise
 from reactkd_auto.planning.hardware import choose_hardware
-from reactkd_auto.planning.measuring import measure_cases, read_rows
+from reactkd_auto.planning.measuring import measure_cases, read_rows, usable_cases
+from reactkd_auto.planning.parts import Part, gather, missing_parts, write_record
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
 from reactkd_auto.planning.preprocess import mention_flags, remove_unused, update_cases
 from reactkd_auto.planning.report.page import write_plan_report
@@ -64,6 +65,21 @@ class Outcome:
 
     plan: Plan
     folder: Path
+    cases: int
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PartOutcome:
+    """What a part has done.
+
+    Attributes:
+        sentence: That, and what comes next.
+        cases: Its share.
+        failures: By case of its share that could not be used, one sentence.
+    """
+
+    sentence: str
     cases: int
     failures: Mapping[str, str]
 
@@ -123,26 +139,18 @@ def run(options: Options) -> Outcome:
 
 
 def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
-    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     dataset = read_dataset(rooms.raw)
     rows = read_rows(rooms.raw, dataset)
-    cases, failures = measure_cases(rows, dataset, raw=rooms.raw, store=rooms.store, execution=options.execution)
-    cases = pool_noise(cases, rooms.store, execution=options.execution)
-    fingerprint = Fingerprint(name, tuple(cases))
-    cohort = _usable(summarise(fingerprint, dataset))
-    folds, _ = wanted_folds(cohort, options.overrides)
-    keep = _existing_splits(rooms.out, folds, options.seed)
-    assign = partial(split, classes=len(dataset.classes), folds=folds, seed=options.seed, existing=keep)
-    splits = assign(cases)
-    frame = Frame(name, options.plan, options.seed, hardware)
-    plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
-    plan = with_cost(plan, dataset, rooms.plan_file)
+    measured = measure_cases(rows, dataset, raw=rooms.raw, store=rooms.store, execution=options.execution)
+    draft = _draft(options, rooms, name, dataset, measured)
+    fingerprint, splits, failures = draft.fingerprint, draft.splits, draft.failures
+    plan, cases = with_cost(draft.plan, dataset, rooms.plan_file), list(fingerprint.cases)
     remove_unused(cases, rooms)
     failed = update_cases(cases, plan, dataset, rooms, execution=options.execution)
     if failed:
         failures |= failed
         cases = [c for c in cases if c.case not in failed]
-        splits = assign(cases)
+        splits = draft.assign(cases)
         zoomed = tuple(z for z in plan.zoomed_cases if z.case not in failed)
         plan = dataclasses.replace(plan, splits_hash=splits.hash, zoomed_cases=zoomed)
     if not cases:
@@ -155,6 +163,66 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
     write_plan(rooms.plan_file, plan)
     write_plan_report(rooms, plan=plan, dataset=dataset, fingerprint=fingerprint, splits=splits, failures=failures)
     return Outcome(plan, rooms.out, len(rows), failures)
+
+
+def run_part(options: Options, part: Part) -> PartOutcome:
+    """Measure a part's share of the cases; preprocess it, too, once all parts have measured theirs.
+
+    Parts may run side by side. The plan is written by `run` alone, which finishes what is missing.
+
+    Raises:
+        UserError: As `plan_and_preprocess`, or `run` is at work on this dataset.
+    """
+    rooms, name = _rooms(options)
+    with locked(rooms.out, shared=True):
+        dataset = read_dataset(rooms.raw)
+        rows = read_rows(rooms.raw, dataset)
+        share = part.share([row.case for row in rows])
+        own = [row for row in rows if row.case in share]
+        _, failures = measure_cases(own, dataset, raw=rooms.raw, store=rooms.store, execution=options.execution)
+        write_record(rooms.store, part, rows, dataset, failures)
+        if waiting := missing_parts(rooms.store, part.count, rows, dataset):
+            listed = ", ".join(map(str, waiting))
+            done = f"{part}: its {len(own)} cases are measured; still to be: parts {listed}. Then run all parts again."
+            return PartOutcome(done, len(own), failures)
+        draft = _draft(options, rooms, name, dataset, gather(rooms.store, part.count, rows, dataset))
+        cases = [c for c in draft.fingerprint.cases if c.case in share]
+        failures |= {case: why for case, why in draft.failures.items() if case in share}
+        failures |= update_cases(cases, draft.plan, dataset, rooms, execution=options.execution)
+        done = f"{part}: its cases are preprocessed; when all parts are done, run the command without --part_id."
+        return PartOutcome(done, len(own), failures)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What follows from all measurements."""
+
+    fingerprint: Fingerprint
+    splits: Splits
+    plan: Plan
+    failures: dict[str, str]
+    assign: Callable[[Sequence[CaseFingerprint]], Splits]
+
+
+def _draft(
+    options: Options,
+    rooms: Rooms,
+    name: str,
+    dataset: Dataset,
+    measured: tuple[list[CaseFingerprint], dict[str, str]],
+) -> _Draft:
+    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
+    cases, failures = usable_cases(*measured, dataset, rooms.raw)
+    cases = pool_noise(cases, rooms.store, execution=options.execution)
+    fingerprint = Fingerprint(name, tuple(cases))
+    cohort = _usable(summarise(fingerprint, dataset))
+    folds, _ = wanted_folds(cohort, options.overrides)
+    keep = _existing_splits(rooms.out, folds, options.seed)
+    assign = partial(split, classes=len(dataset.classes), folds=folds, seed=options.seed, existing=keep)
+    splits = assign(cases)
+    frame = Frame(name, options.plan, options.seed, hardware)
+    plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
+    return _Draft(fingerprint, splits, plan, failures, assign)
 
 
 def _rooms(options: Options) -> tuple[Rooms, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Mapping
 
 from reactkd_auto import commandline
+from reactkd_auto.errors import UserError
 from reactkd_auto.execution import ENGINES, Execution
 
 DESCRIPTION = """\
@@ -38,6 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="processes of this machine, or a Ray cluster"
     )
+    parser.add_argument("--num_parts", type=int, default=1, help="do a share of the cases only, of so many parts")
+    parser.add_argument("--part_id", type=int, help="which part, from 0; see the how-to page about clusters")
     choices = parser.add_argument_group("choices that replace a rule's (noted in the plan as yours)")
     choices.add_argument("--spacing", type=float, nargs=3, metavar=("Z", "Y", "X"), help="spacing in mm")
     choices.add_argument(
@@ -49,7 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from reactkd_auto.planning.api import Options, run
+    from reactkd_auto.planning.api import Options, run, run_part
+    from reactkd_auto.planning.parts import Part
     from reactkd_auto.planning.plan import Overrides
     from reactkd_auto.planning.rules.training import FOLDS
     from reactkd_auto.planning.table import plan_table
@@ -62,23 +67,32 @@ def _run(arguments: argparse.Namespace) -> int:
         gpu_memory_gb=arguments.gpu_memory_gb,
         folds=arguments.folds if arguments.folds != FOLDS else None,
     )
-    outcome = run(
-        Options(
-            dataset=arguments.dataset,
-            workspace=arguments.workspace,
-            plan=arguments.plan,
-            device=arguments.device,
-            seed=arguments.seed,
-            overrides=overrides,
-            execution=Execution(arguments.engine, arguments.workers, arguments.quiet),
-        )
+    options = Options(
+        dataset=arguments.dataset,
+        workspace=arguments.workspace,
+        plan=arguments.plan,
+        device=arguments.device,
+        seed=arguments.seed,
+        overrides=overrides,
+        execution=Execution(arguments.engine, arguments.workers, arguments.quiet),
     )
+    if arguments.part_id is not None:
+        part = run_part(options, Part(arguments.part_id, arguments.num_parts))
+        sys.stdout.write(f"{part.sentence}\n")
+        return _report(part.failures, part.cases)
+    if arguments.num_parts != 1:
+        raise UserError(f"--num_parts {arguments.num_parts}: expected --part_id with it; at the end leave both out.")
+    outcome = run(options)
     width = min(WIDEST, shutil.get_terminal_size((120, 24)).columns)
     if not arguments.quiet:
         sys.stdout.write(plan_table(outcome.plan, width=max(100, width)))
         sys.stdout.write(f"Plan and preprocessed cases: {outcome.folder}\n")
-    if not outcome.failures:
+    return _report(outcome.failures, outcome.cases)
+
+
+def _report(failures: Mapping[str, str], cases: int) -> int:
+    if not failures:
         return 0
-    sys.stderr.write(f"{len(outcome.failures)} of {outcome.cases} cases could not be used and are left out:\n")
-    sys.stderr.writelines(f"  {case}: {sentence}\n" for case, sentence in sorted(outcome.failures.items()))
+    sys.stderr.write(f"{len(failures)} of {cases} cases could not be used and are left out:\n")
+    sys.stderr.writelines(f"  {case}: {sentence}\n" for case, sentence in sorted(failures.items()))
     return commandline.EXIT_SOME_CASES_FAILED

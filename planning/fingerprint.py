@@ -58,6 +58,15 @@ def fingerprint_case(labelled: LabelledCase, *, raw: Path, dataset: Dataset, sto
     return _labelled(measured, labelled)
 
 
+def measured_before(labelled: LabelledCase, *, store: Path) -> CaseFingerprint:
+    """What ``store`` holds of a case that `fingerprint_case` has measured.
+
+    Raises:
+        UserError: It holds nothing, or of another release.
+    """
+    return _labelled(read_document(CaseFingerprint, store / f"{labelled.case}.json"), labelled)
+
+
 def _labelled(case: CaseFingerprint, row: LabelledCase) -> CaseFingerprint:
     """The case as the label table has it now; its site from the sidecar where the table does not say it."""
     site = row.site or (case.scan.site if case.scan else "")

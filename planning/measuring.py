@@ -45,11 +45,7 @@ def measure_cases(
     store: Path,
     execution: Execution,
 ) -> tuple[list[CaseFingerprint], dict[str, str]]:
-    """Fingerprints of the usable cases, and for each other case a sentence that says why.
-
-    Raises:
-        UserError: No case is usable.
-    """
+    """Fingerprints of the cases that can be read, and for each other case a sentence that says why."""
     work = partial(fingerprint_case, raw=raw, dataset=dataset, store=store)
     measured: list[CaseFingerprint] = []
     failures: dict[str, str] = {}
@@ -58,9 +54,20 @@ def measure_cases(
             failures[row.case] = result.sentence
         else:
             measured.append(result)
-    if not measured:
-        raise UserError(f"{raw}: none of {len(rows)} cases can be used; the first: {failures[rows[0].case]}")
-    copies = find_copies(measured, raw, dataset)
-    measured = [case for case in measured if case.case not in copies]
     logger.info("Measured %d of %d cases.", len(measured), len(rows))
-    return measured, failures | copies
+    return measured, failures
+
+
+def usable_cases(
+    measured: Sequence[CaseFingerprint], failures: dict[str, str], dataset: Dataset, raw: Path
+) -> tuple[list[CaseFingerprint], dict[str, str]]:
+    """Leaves out copies of other cases, with a sentence each.
+
+    Raises:
+        UserError: No case is usable.
+    """
+    if not measured:
+        case, why = next(iter(failures.items()))
+        raise UserError(f"{raw}: none of {len(failures)} cases can be used; the first: {case}: {why}")
+    copies = find_copies(measured, raw, dataset)
+    return [case for case in measured if case.case not in copies], failures | copies

@@ -16,15 +16,16 @@ class Busy(UserError):
 
 
 @contextmanager
-def locked(folder: Path, *rooms: str) -> Iterator[None]:
+def locked(folder: Path, *rooms: str, shared: bool = False) -> Iterator[None]:
     """Hold ``folder/.lock``; the system releases it however the process ends.
 
-    Whoever holds it is the only one to write here, so temporary files in the folder are left by killed processes and
-    are removed.
+    Whoever holds it alone is the only one to write here, so temporary files in the folder are left by killed processes
+    and are removed.
 
     Args:
         folder: Made if it is missing.
         rooms: Folders in it whose temporary files are removed as well.
+        shared: Let others that share it in as well, and remove nothing.
 
     Raises:
         Busy: Another process holds it.
@@ -32,10 +33,10 @@ def locked(folder: Path, *rooms: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             raise Busy(f"{folder}: another process is at work here, expected none; wait for it.") from None
-        for room in ("", *rooms):
+        for room in () if shared else ("", *rooms):
             for leftover in (folder / room).glob(f"{TEMPORARY}*"):
                 leftover.unlink(missing_ok=True)
         yield
