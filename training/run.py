@@ -191,8 +191,8 @@ def _teacher_mode(preset: Preset, wanted: TeacherMode | None, folds: int) -> Tea
     if wanted is None:
         return "in_sample"
     raise UserError(
-        f"--teachers cross_fitted: found {folds} folds, expected at least {FEWEST_FOLDS_TO_CROSS_FIT}, so that a teacher "
-        "that leaves out two has some to learn from; plan with more folds, or use in_sample."
+        f"--teachers cross_fitted: found {folds} folds, expected at least {FEWEST_FOLDS_TO_CROSS_FIT}, so that a "
+        "teacher that leaves out two has some to learn from; plan with more folds, or use in_sample."
     )
 
 
