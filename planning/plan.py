@@ -136,8 +136,8 @@ def limits(cohort: Cohort, memory: Memory) -> TooMuch:
         if memory.way(planned, grid.patch_size) is not None:
             return ""
         return (
-            f"{hardware.gpu_memory_gb:g} GB of GPU memory hold no more voxels in {memory.encoders} teacher encoders, "
-            "not even one sample at once with activations computed twice"
+            f"{hardware.gpu_memory_gb:g} GB of GPU memory are too few for it in {memory.encoders} teacher encoders, "
+            "even with one sample at once and activations computed twice"
         )
 
     return too_much

@@ -72,7 +72,8 @@ def value_text(value: Any) -> str:
 
 
 def cost_text(cost: StepCost) -> str:
-    """Peak memory, what it is made of, and work."""
+    """Peak memory, what it is made of (from 1 % on, largest first), and work."""
     parts = {f.name: getattr(cost, f.name) for f in dataclasses.fields(cost) if f.name not in ("peak", "flops")}
-    listed = ", ".join(f"{name} {size / GIGABYTE:.2f}" for name, size in parts.items())
+    large = sorted((name for name in parts if parts[name] >= cost.peak / 100), key=lambda name: -parts[name])
+    listed = ", ".join(f"{name} {parts[name] / GIGABYTE:.2f}" for name in large)
     return f"{cost.peak / GIGABYTE:.2f} GB ({listed}); {cost.flops / 1e12:.2g} TFLOP"

@@ -87,14 +87,15 @@ class Memory:
         takes = f"about {way.gigabytes:.1f} GB at the peak"
         usable = f"{USABLE:.0%} of {self.hardware.gpu_memory_gb:g} GB may be planned with"
         if way.gigabytes > self.usable_gb:
-            takes += ", more than that: expect it to run out of memory"
+            usable += ", less than that: expect it to run out of memory"
         held = -(-self.batch_size // way.accumulation_steps)
+        part = "one sample" if held == 1 else f"at most {held}"
         if way.accumulation_steps == 1:
             steps = f"a batch of {self.batch_size} is held whole, which takes {takes}; {usable}"
         else:
             steps = (
-                f"a batch of {self.batch_size} is learnt from in parts of at most {held}, whose gradients are summed: "
-                f"that takes {takes}, all at once would take {ways[0].gigabytes:.1f} GB; {usable}"
+                f"a batch of {self.batch_size} is learnt from in parts of {part}, whose gradients are summed: "
+                f"that takes {takes} (all at once {ways[0].gigabytes:.1f} GB); {usable}"
             )
         if not way.checkpointing:
             return (way.accumulation_steps, steps), (False, "off: activations fit into the memory")

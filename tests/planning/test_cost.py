@@ -57,6 +57,8 @@ def test_table_and_page_say_the_peak_and_what_it_is_made_of(tmp_path, plan, coun
     costed = with_cost(plan, new_dataset(), tmp_path / "none.json")
     assert "5.00 GB of tensors" in " ".join(plan_table(costed, width=4000).split())
     lines = dict(value_lines(costed.cost))
-    assert lines["teachers"].startswith("5.00 GB (weights 0.25, averages 0.25, gradients 0.25, optimiser 0.50")
+    assert lines["teachers"].startswith(
+        "5.00 GB (activations 2.00, working 1.00, batch 0.75, optimiser 0.50, weights 0.25"
+    )
     assert lines["teachers"].endswith("3 TFLOP")
     assert lines["localiser"] == "none"
