@@ -16,7 +16,7 @@ Nothing needs to be known of the scan: flux, kernel, bowtie filter and tube-curr
 noise of the CT itself. Noise is added, nothing is reconstructed anew: mean HU, resolution and the noise already there
 stay. Research use only.
 
-input   a CT in HU (.nii.gz, .nii, .nrrd, .mha, or a folder of DICOM slices), or a folder of CTs
+input   a CT in HU (.nii.gz, .nii, .nrrd, .mha), or a folder of any nesting with such files and DICOM series
 output  report.html                open this: slices, differences, measured against predicted noise
         CASE_dose010.nii.gz ...    the CT at 10 % of the dose, on its own grid, in its own integer type
         CASE_calibration.json      what was found of the scan; can be given to another run with --calibration

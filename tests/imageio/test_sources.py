@@ -1,5 +1,6 @@
 """Where images come from, and what they are called."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import SimpleITK as sitk
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio.sources import ImageSource, find_image_files, image_name, series_name_of, without_folders
 from reactkd_auto.imageio.walking import walk_files
+from tests.conftest import ROOT
 from tests.dicom_writing import hounsfield, make_series, write_series
 
 
@@ -30,6 +32,13 @@ def test_a_series_name_is_stable_and_tells_no_identifier():
     """The very name: documents and worklists of earlier runs refer to it."""
     assert series_name_of("1.2.840.1") == "ct_f9a13599155b7052"
     assert series_name_of("1.2.840.2") != series_name_of("1.2.840.1")
+
+
+def test_the_how_to_computes_the_name_behind_a_series(capsys):
+    page = (ROOT / "documentation" / "how-to" / "predict.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(block)
+    assert re.fullmatch(r"ct_[0-9a-f]{16}\n", capsys.readouterr().out)
 
 
 def test_hidden_and_excluded_folders_are_passed_over(tmp_path):

@@ -157,7 +157,7 @@ def test_a_thousand_small_cases_one_of_them_corrupt_are_all_answered(model, tmp_
     broken = images / "day5" / "c0500.nii"
     broken.write_bytes(broken.read_bytes()[:400])
     output = tmp_path / "out"
-    kill_when(
+    assert kill_when(
         lambda: len(list(output.glob("cases/[!.]*.json"))) >= 300, "reactkd_predict", *_options(images, output, model)
     )
     _predict(images, output, model, expect=3)

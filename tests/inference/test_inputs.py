@@ -171,8 +171,10 @@ def test_a_zip_is_unpacked_below_the_output_and_removed(study, tmp_path):
 def test_what_a_killed_process_had_unpacked_is_removed_and_a_wicked_zip_leaves_nothing(tmp_path):
     output = tmp_path / "out"
     _touch(output, ".unpacked/left.nii")
+    with opened_input(_touch(tmp_path / "in"), output) as place:
+        assert (place, list(output.iterdir())) == (tmp_path / "in", [])
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("../evil.nii", "")
     with pytest.raises(UserError, match="would leave its folder"), opened_input(tmp_path / "x.zip", output):
         pass
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["out", "x.zip"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["in", "out", "x.zip"]
