@@ -68,6 +68,7 @@ setup(
         "scikit-learn>=1.5",  # metrics, logistic regression baselines
         "scikit-image>=0.24",  # contours for pictures, supervoxels
         "pandas>=2.2",  # tables
+        "crepes>=0.9",  # conformal p-values from stored scores; 45 kB, needs only numpy, scipy and pandas
         "matplotlib>=3.9",  # pictures
         "Jinja2>=3.1",  # HTML reports
         "safetensors>=0.5",  # weights without pickle

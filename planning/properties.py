@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from reactkd_auto.dataset import ChannelRole, Dataset
-from reactkd_auto.fingerprint import QUANTILE_LEVELS, Intensities
+from reactkd_auto.dataset import Dataset
 from reactkd_auto.imageio import RawCase, array_spacing, overlap_fraction
 from reactkd_auto.planning.region_properties import extent_mm
 from reactkd_auto.planning.triples import triple_mm
 from reactkd_auto.preprocessing.supervoxels import body_mask
-from reactkd_auto.regions.lookup import mask_of
+from reactkd_auto.regions.intensities import measure_intensities, regions_on
 from reactkd_auto.verification import voxel_hash
 
 Property = Callable[[RawCase, Dataset], Mapping[str, Any]]
-BODY_HU = -500.0
 BODY_STEP_MM = 4.0
 """The body is looked for in voxels about so far apart: its extent needs no finer ones, and a large CT no copy."""
-FEWEST_VOXELS = 8
-"""Fewer foreground voxels than this say nothing about intensities; the body is measured instead."""
-MOST_VOXELS = 2**26
-"""Of more, every n-th tells the distribution as well, in memory that is known."""
 
 
 def geometry(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
@@ -62,38 +55,7 @@ def intensities(raw: RawCase, dataset: Dataset) -> Mapping[str, Any]:
     """Distribution of each present channel in the foreground."""
     return {
         "intensities": {
-            dataset.channels[i].name: _measure(image, regions_on(raw, i), dataset, dataset.channels[i].role)
+            dataset.channels[i].name: measure_intensities(image, regions_on(raw, i), dataset, dataset.channels[i].role)
             for i, image in sorted(raw.images.items())
         }
     }
-
-
-def _measure(image: sitk.Image, regions: sitk.Image | None, dataset: Dataset, role: ChannelRole) -> Intensities:
-    array = sitk.GetArrayViewFromImage(image)
-    wanted = dataset.region_values("organ") + dataset.region_values("lesion")
-    values = array[mask_of(sitk.GetArrayViewFromImage(regions), wanted)] if regions is not None else array[:0].ravel()
-    if values.size < FEWEST_VOXELS:
-        values = body_values(array, role)
-    values = values[:: math.ceil(values.size / MOST_VOXELS)].astype(np.float64)
-    seen = np.log1p(np.maximum(values, 0)) if role == "pet_suv" else values
-    return Intensities(
-        voxels=int(values.size),
-        quantiles=tuple(float(q) for q in np.quantile(values, QUANTILE_LEVELS)),
-        mean=float(seen.mean()),
-        std=float(seen.std()),
-        highest=float(array.max()),
-    )
-
-
-def regions_on(raw: RawCase, channel: int) -> sitk.Image | None:
-    """The region map on a channel's own grid; the base's is its own already."""
-    if raw.regions is None or channel == 0:
-        return raw.regions
-    return sitk.Resample(raw.regions, raw.images[channel], sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-
-
-def body_values(array: np.ndarray, role: ChannelRole) -> np.ndarray:
-    """Values of the body (everything but air), of a shape, or of all voxels where that leaves too few."""
-    threshold = {"ct": BODY_HU, "binary_mask": 0.5}.get(role, 0.1 * float(np.percentile(array, 99)))
-    body = array[array > threshold]
-    return body if body.size >= FEWEST_VOXELS else array.ravel()

@@ -16,7 +16,7 @@ from reactkd_auto.dataset import Dataset
 from reactkd_auto.fingerprint import Uptake
 from reactkd_auto.imageio import RawCase, array_spacing
 from reactkd_auto.plan import TripleMm
-from reactkd_auto.planning.properties import MOST_VOXELS, body_values, regions_on
+from reactkd_auto.regions.intensities import MOST_VOXELS, body_values, regions_on
 from reactkd_auto.regions.lookup import mask_of
 
 PEAK_RADIUS_MM = (3 * 1000 / (4 * math.pi)) ** (1 / 3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +12,9 @@ from reactkd_auto.evaluation.run import evaluate
 from reactkd_auto.evaluation.sample import CLASSIFIED
 from reactkd_auto.jsonio import write_json, write_text
 from reactkd_auto.networks import load_weights
+from reactkd_auto.tables import csv_text
 from reactkd_auto.training import student_stage
+from reactkd_auto.training.calibrate import calibrate
 from reactkd_auto.training.out_of_fold import out_of_fold
 from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
@@ -57,26 +57,29 @@ def validate_fold(run: Run, fold: int) -> None:
 
 
 def cross_validate(run: Run) -> None:
-    """Pool the held-out predictions of all finished folds, from two on: ``cross_validation``.
+    """Calibrate on the held-out predictions of all finished folds; from two on, pool and judge them.
 
-    Its pages begin with what KD-readiness says by now.
+    ``cross_validation`` holds the pooled tables. Its pages begin with what KD-readiness says by now.
     """
     folds = [f for f in run.model.finished_folds() if (_validation(run, f) / PREDICTIONS).exists()]
-    if len(folds) < 2:
+    if not folds:
         return
     folder = run.model.path / "cross_validation"
+    notes = calibrate(run, [_validation(run, f) / PREDICTIONS for f in folds], folder / PREDICTIONS)
+    if len(folds) < 2:
+        return
     cases = [c for fold in folds for c in run.held_out_cases(fold)]
     write_labels(folder / LABELS, _labelled(cases), run.dataset.classes)
     write_json(folder / "folds.json", {"finished": folds, "of": run.plan.folds})
     what = f"{len(folds)} of {run.plan.folds} folds"
     notices = [tell_readiness(run).sentence] if run.preset.distil else []
-    for name in (*TEACHERS.values(), ""):
-        table = f"{name}_{PREDICTIONS}" if name else PREDICTIONS
-        parts = [_validation(run, f) / table for f in folds]
+    for name in TEACHERS.values():
+        parts = [_validation(run, f) / f"{name}_{PREDICTIONS}" for f in folds]
         if all(p.exists() for p in parts):
-            _pool(parts, folder / table)
-            title = f"{what}, {name.replace('_', ' ') or 'student'}"
-            _evaluate(run, folder / table, folder / name, title, notices=notices)
+            pooled = folder / f"{name}_{PREDICTIONS}"
+            _pool(parts, pooled)
+            _evaluate(run, pooled, folder / name, f"{what}, {name.replace('_', ' ')}", notices=notices)
+    _evaluate(run, folder / PREDICTIONS, folder, f"{what}, student", notices=[*notices, *notes])
 
 
 def _validation(run: Run, fold: int) -> Path:
@@ -95,13 +98,13 @@ def _evaluate(run: Run, predictions: Path, output: Path, what: str, *, notices: 
 
 
 def _write_predictions(path: Path, answers: dict[str, list[float]], fold: int, classes: Sequence[str]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "fold", "status", "predicted_class", *(f"p_{c}" for c in classes), "reason"])
+    rows = []
     for case, row in answers.items():
         best = classes[max(range(len(row)), key=row.__getitem__)]
-        writer.writerow([case, fold, CLASSIFIED, best, *(f"{p:.6f}" for p in row), ""])
-    write_text(path, text.getvalue())
+        rows.append([case, fold, CLASSIFIED, best, *(f"{p:.6f}" for p in row), ""])
+    write_text(
+        path, csv_text(["case", "fold", "status", "predicted_class", *(f"p_{c}" for c in classes), "reason"], rows)
+    )
 
 
 def _pool(parts: Sequence[Path], path: Path) -> None:

@@ -92,11 +92,16 @@ class NoiseEvidence:
         return NoiseEvidence(**{**values, **chosen})
 
 
+def noise_level(stack: AxialStack) -> float | None:
+    """What `NoiseEvidence.sd_hu` is, without the rest of the evidence; None without any patch."""
+    return _median_sd(_patches(stack))
+
+
 def gather(stack: AxialStack) -> NoiseEvidence:
     """Find the patches of a CT and project the slices that they lie in."""
     ellipse = assumed_ellipse(stack)
     canvas = Canvas((stack.array.shape[1], stack.array.shape[2]), stack.spacing[1:], ellipse)
-    patches = find_patches(stack.array, stack.spacing, _chosen_slices(len(stack.array)), most=MOST_PATCHES)
+    patches = _patches(stack)
     centres = (torch.from_numpy(patches.corners) + (PATCH - 1) / 2).float()
     low, high = _band(stack.spacing[1:])
     return NoiseEvidence(
@@ -107,11 +112,19 @@ def gather(stack: AxialStack) -> NoiseEvidence:
         power=patches.periodograms,
         rays=_rays_through(centres, patches.slices, stack.array, canvas),
         probes=_probes(stack.array, canvas),
-        sd_hu=float(np.median(patches.pixels.std(axis=(1, 2)))) if len(patches) else 0.0,
+        sd_hu=_median_sd(patches) or 0.0,
         kurtosis=_kurtosis(patches.pixels),
         sharpness=_mean_frequency(patches.periodograms, stack.spacing[1:], low, high),
         z_correlation=_z_correlation(stack, patches, low),
     )
+
+
+def _patches(stack: AxialStack) -> Patches:
+    return find_patches(stack.array, stack.spacing, _chosen_slices(len(stack.array)), most=MOST_PATCHES)
+
+
+def _median_sd(patches: Patches) -> float | None:
+    return float(np.median(patches.pixels.std(axis=(1, 2)))) if len(patches) else None
 
 
 def assumed_ellipse(stack: AxialStack) -> tuple[float, float] | None:
