@@ -17,6 +17,7 @@ from highdicom.sr import (
     QualitativeEvaluation,
     ReferencedSegment,
     RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
     TextContentItem,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
@@ -69,7 +70,6 @@ def structured_report(
         codes.LN.CTUnspecifiedBodyRegion,
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=list(identity.slices),
     )
     return Comprehensive3DSR(
         [*identity.slices, *([] if regions is None else [regions])],
@@ -90,6 +90,7 @@ def _case_group(result: CaseResult, classes: Sequence[str], identity: Identity) 
         algorithm_id=_algorithm(identity),
         measurements=measurements or None,
         qualitative_evaluations=[QualitativeEvaluation(_PREDICTED, answer)],
+        source_images=[SourceImageForMeasurementGroup(s.SOPClassUID, s.SOPInstanceUID) for s in identity.slices],
     )
     for sentence in (RESEARCH_USE, result.reason, *result.warnings):
         if sentence:
