@@ -7,16 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reactkd_auto.inference.api import Predictions, predict
+    from reactkd_auto.inference.external.api import ExternalEvaluation, evaluate_external
     from reactkd_auto.inference.handover.export import export_model
     from reactkd_auto.inference.handover.install import install_model
     from reactkd_auto.inference.predictor import Prediction, Predictor
 
-__all__ = ["Prediction", "Predictions", "Predictor", "export_model", "install_model", "predict"]
+__all__ = [
+    "ExternalEvaluation",
+    "Prediction",
+    "Predictions",
+    "Predictor",
+    "evaluate_external",
+    "export_model",
+    "install_model",
+    "predict",
+]
 
 _MODULES = {
+    "ExternalEvaluation": "external.api",
     "Prediction": "predictor",
     "Predictions": "api",
     "Predictor": "predictor",
+    "evaluate_external": "external.api",
     "export_model": "handover.export",
     "install_model": "handover.install",
     "predict": "api",

@@ -27,13 +27,13 @@ def new_parser(program: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=program, description=description, formatter_class=HelpFormatter)
 
 
-def add_workspace_options(parser: argparse.ArgumentParser) -> None:
+def add_workspace_options(parser: argparse._ActionsContainer) -> None:
     """``-d`` and ``-w``."""
     parser.add_argument("-d", "--dataset", help="dataset id or name; may be left out when there is only one")
     add_workspace_option(parser)
 
 
-def add_workspace_option(parser: argparse.ArgumentParser) -> None:
+def add_workspace_option(parser: argparse._ActionsContainer) -> None:
     """``-w`` alone."""
     parser.add_argument(
         "-w",

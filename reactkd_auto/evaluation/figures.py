@@ -18,12 +18,14 @@ from .calibration import reliability_bins
 from .metrics import Evaluation
 from .roc import BAND_GRID, roc_band, roc_curve
 from .sample import Sample
+from .sweep_figures import draw_sweep
 
 
 def draw_figures(evaluation: Evaluation, sample: Sample) -> dict[str, dict[str, bytes]]:
     """All pictures that the cases allow, as ``{name: {"svg": …, "png": …}}``; same input, same bytes.
 
-    Names: ``roc``, ``confusion_matrix``, ``calibration``, ``decisions``. None where no case was classified.
+    Names: ``roc``, ``confusion_matrix``, ``calibration``, ``decisions``; of sweeps ``dose``, ``channels``, ``regions``.
+    None where no case was classified.
     """
     if sample.n_cases == 0:
         return {}
@@ -35,7 +37,8 @@ def draw_figures(evaluation: Evaluation, sample: Sample) -> dict[str, dict[str, 
     if evaluation.decisions:
         painters["decisions"] = draw_decisions
     with mpl.rc_context(STYLE):
-        return {name: _render(paint(evaluation, sample)) for name, paint in painters.items()}
+        drawn = {name: _render(paint(evaluation, sample)) for name, paint in painters.items()}
+        return drawn | {sweep.kind: _render(draw_sweep(sweep)) for sweep in evaluation.sweeps}
 
 
 def draw_roc(evaluation: Evaluation, sample: Sample) -> Figure:

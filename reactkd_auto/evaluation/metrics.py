@@ -18,8 +18,9 @@ from .paired import PairedDifference, paired_auc_difference
 from .sample import Sample, is_classified, is_graded, sample_of
 from .scores import accuracy, balanced_accuracy, confusion_matrices, f1_macro, quadratic_kappa
 from .subgroups import SubgroupResult, subgroup_results
+from .sweep import Sweep
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NOBODY = "no graded case was classified"
 
 
@@ -79,6 +80,7 @@ class Evaluation:
         decisions: Decision curves.
         subgroups: Groups that further columns of the label table define.
         comparison: With other predictions of the same cases, where they are given (``a`` is this one).
+        sweeps: Of doses, channels and regions, where they were asked for.
     """
 
     classes: tuple[str, ...]
@@ -104,6 +106,7 @@ class Evaluation:
     subgroups: tuple[SubgroupResult, ...]
     comparison: PairedDifference | None
     not_classified: tuple[UnansweredCase, ...]
+    sweeps: tuple[Sweep, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
 
@@ -116,6 +119,7 @@ def evaluate_predictions(
     n_without_prediction: int = 0,
     covariates: Any = None,
     against: Any = None,
+    sweeps: Sequence[Sweep] = (),
 ) -> Evaluation:
     """Judge a table of predictions.
 
@@ -129,6 +133,7 @@ def evaluate_predictions(
         n_without_prediction: Graded cases known to be missing from the table, to be reported.
         covariates: pandas table of texts, row by row as ``table``, whose columns define subgroups.
         against: Another table of the same form, to be compared with on the cases that both classified.
+        sweeps: The same cases under other conditions, handed on.
 
     Raises:
         UserError: A column is missing or a class name unknown.
@@ -154,6 +159,7 @@ def evaluate_predictions(
         subgroups=() if covariates is None else subgroup_results(table, covariates, classes, seed=seed),
         comparison=None if against is None else paired_auc_difference(table, against, classes, seed=seed),
         not_classified=unanswered,
+        sweeps=tuple(sweeps),
     )
 
 

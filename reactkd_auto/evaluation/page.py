@@ -97,6 +97,19 @@ chance: compare intervals.</p>
 {% endfor %}
 </table></div>
 {% endif %}
+{% for s in e.sweeps %}
+<h2>{{ sweep_titles[s.kind] }}</h2>
+<p class="soft small">The same {{ s.n_cases }} graded cases of {{ s.n_patients }} patients under every condition;
+{{ s.n_left_out }} cases that not every condition got an answer to are left out. Differences are paired, to
+{{ s.reference }}.</p>
+<div class="scroll"><table>
+<tr><th>Condition</th><th>Not classified</th><th>Macro AUC</th><th>Difference</th><th>p</th><th>Note</th></tr>
+{% for p in s.points %}<tr><td>{{ p.name }}</td><td class="n">{{ p.n_not_classified }}</td>
+<td class="n">{{ p.macro_auc }}</td><td class="n">{{ p.difference if p.difference is not none else "–" }}</td>
+<td class="n">{{ p_value(p.p_value) }}</td><td class="small">{{ p.macro_auc.reason or p.macro_auc.method }}</td></tr>
+{% endfor %}
+</table></div>
+{% endfor %}
 {% if e.comparison is not none %}
 <h2>Compared with {{ compared }}</h2>
 <div class="scroll"><table>

@@ -35,6 +35,9 @@ PICTURE_TITLES = {
     "confusion_matrix": "Confusion matrix",
     "calibration": "Calibration",
     "decisions": "Decision curves",
+    "dose": "AUC against dose",
+    "channels": "AUC against channels",
+    "regions": "AUC by origin of the regions",
 }
 FEW_PATIENTS = 100
 
@@ -101,8 +104,17 @@ def _numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estim
             yield f"net_benefit at {threshold:.2f}", d.question, "", evaluation.n_cases, estimate
     for s in evaluation.subgroups:
         yield f"macro_auc where {s.column} {s.group}", "", "", s.n_cases, s.macro_auc
+    yield from _sweep_numbers(evaluation)
     if evaluation.comparison is not None:
         yield "macro_auc difference", "", "", evaluation.comparison.n_cases, evaluation.comparison.difference
+
+
+def _sweep_numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estimate]]:
+    for sweep in evaluation.sweeps:
+        for p in sweep.points:
+            yield f"macro_auc with {sweep.kind} {p.name}", "", "", sweep.n_cases, p.macro_auc
+            if p.difference is not None:
+                yield f"macro_auc difference with {sweep.kind} {p.name}", "", "", sweep.n_cases, p.difference
 
 
 def render_page(
@@ -129,6 +141,7 @@ def render_page(
         value=_value,
         number=_number,
         p_value=_p_value,
+        sweep_titles=PICTURE_TITLES,
         limits=_limits,
         replicates=REPLICATES,
     )

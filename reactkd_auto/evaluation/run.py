@@ -12,6 +12,7 @@ from .figures import draw_figures
 from .metrics import Evaluation, evaluate_predictions
 from .report import write_report
 from .sample import sample_of
+from .sweep import SweepTables, evaluate_sweep
 from .tables import read_joined
 
 _logger = logging.getLogger(__name__)
@@ -24,8 +25,10 @@ def evaluate(
     *,
     dataset_json: Path | None = None,
     against: Path | None = None,
+    sweeps: Sequence[SweepTables] = (),
     seed: int = 0,
     notices: Sequence[str] = (),
+    title: str = "",
 ) -> Evaluation:
     """Compare predictions with labels and write numbers, pictures and a page.
 
@@ -37,8 +40,10 @@ def evaluate(
         dataset_json: Says the classes and whether they are ordered; without it the ``p_`` columns name the
             classes and they count as unordered.
         against: Another ``predictions.csv`` of the same cases, to be compared with.
+        sweeps: Answers to the same cases under other conditions.
         seed: Seed of the bootstrap.
         notices: Sentences for the top of the page, before its own.
+        title: What was evaluated, for the page; else the name of ``predictions``.
 
     Raises:
         UserError: The tables cannot be read or do not fit together, or the folder cannot be written.
@@ -59,6 +64,7 @@ def evaluate(
         n_without_prediction=joined.n_without_prediction,
         covariates=joined.covariates,
         against=None if other is None else other.table,
+        sweeps=[evaluate_sweep(s, labels, joined.classes, dataset_json=dataset_json, seed=seed) for s in sweeps],
     )
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -69,7 +75,13 @@ def evaluate(
     figures = draw_figures(evaluation, sample_of(joined.table, joined.classes))
     compared = "" if against is None else Path(against).name
     write_report(
-        output, evaluation, figures, title=predictions.name, labels=labels.name, compared=compared, notices=notices
+        output,
+        evaluation,
+        figures,
+        title=title or predictions.name,
+        labels=labels.name,
+        compared=compared,
+        notices=notices,
     )
     _logger.info(
         "%d cases of %d patients: macro AUC %s, balanced accuracy %s; %d not classified. See %s",
