@@ -14,6 +14,7 @@ from reactkd_auto.plan import Triple
 from reactkd_auto.planning.cohort import summarise
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan
 from reactkd_auto.planning.rules.hardware import Hardware
+from reactkd_auto.preprocessing.batch import centre_window
 from reactkd_auto.training import student_stage, teachers_stage
 from reactkd_auto.training.loader import Arrays
 from reactkd_auto.training.preset import read_preset
@@ -179,7 +180,7 @@ def _moment(run: Run) -> Moment:
 def paper_teachers_step(run: Run, arrays: Arrays) -> Step:
     """The paper's two encoders learn from labels."""
     teacher = PaperTeacher(len(run.dataset.classes)).to(run.device)
-    image = _modalities(arrays)
+    image = _modalities(run, arrays)
     learner = Learner(teacher, lambda: _cross_entropy(teacher(image), arrays), run.device)
     return Step({"forward": learner.forward, "backward": learner.backward}, teacher, len(image))
 
@@ -188,7 +189,7 @@ def paper_student_step(run: Run, arrays: Arrays) -> Step:
     """The paper's student learns from labels and from its teachers' logits."""
     classes, device = len(run.dataset.classes), run.device
     teacher = PaperTeacher(classes).to(device).eval().requires_grad_(False)
-    student, image = PaperStudent(classes).to(device), _modalities(arrays)
+    student, image = PaperStudent(classes).to(device), _modalities(run, arrays)
 
     @torch.no_grad()
     def teach() -> Tensor:
@@ -206,9 +207,9 @@ def paper_student_step(run: Run, arrays: Arrays) -> Step:
     return Step(phases, student, len(image))
 
 
-def _modalities(arrays: Arrays) -> Tensor:
+def _modalities(run: Run, arrays: Arrays) -> Tensor:
     """CT and one other image (the CT again where there is none), in units of their spread."""
-    image: Tensor = arrays["image"]
+    image: Tensor = arrays["image"][(..., *centre_window(run.plan))]
     two = torch.stack([image[:, 0], image[:, -1]], 1)
     return (two - two.mean()) / two.std()
 
