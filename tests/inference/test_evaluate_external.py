@@ -154,7 +154,7 @@ def test_a_damaged_ct_is_reported_and_the_others_are_evaluated(tmp_path, one_fol
 
 
 @pytest.mark.parametrize(
-    ("more", "sentence"),
+    "refused",
     [
         (("--channel_subsets",), "takes CT alone"),
         (("--dose_levels", "1"), "at least one below 1"),
@@ -163,7 +163,8 @@ def test_a_damaged_ct_is_reported_and_the_others_are_evaluated(tmp_path, one_fol
         (("-p", "p.csv"), "expected without -p"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(workspace, one_fold, tmp_path, capsys, more, sentence):
+def test_what_cannot_be_done_is_one_sentence(workspace, one_fold, tmp_path, capsys, refused):
+    more, sentence = refused
     assert evaluate(workspace, tmp_path / "out", one_fold, *more) == 2
     assert sentence in capsys.readouterr().err
 
