@@ -17,11 +17,13 @@ from reactkd_auto.plan import DosePlan
 
 from .channels import to_int16
 from .grid import Grid
-from .resample import MOST_VOXELS, antialiasing_sigmas, resample, source_window
+from .resample import antialiasing_sigmas, resample, source_window
 
 if TYPE_CHECKING:
     from reactkd_auto.dose import DoseCalibration
 
+MOST_VOXELS = 2**25
+"""Of a CT, whose fields are in memory at a time: about 1 GB."""
 SLICES_BEYOND = 4
 """Slices on each side of those needed, so that the correlation along z does not notice the cut."""
 LARGEST_TILT = 1e-3
@@ -101,6 +103,8 @@ def _needed_slices(base: sitk.Image, grid: Grid, calibration: DoseCalibration) -
         return base, calibration
     begin, end = _slices_of(base, grid)
     first, stop = max(0, begin - SLICES_BEYOND), min(base.GetSize()[2], end + SLICES_BEYOND)
+    if (first, stop) == (0, base.GetSize()[2]):
+        return base, calibration  # a copy of a large CT would not fit
     flux = (
         tuple(calibration.slice_flux(i) for i in range(first, stop)) if len(calibration.flux) > 1 else calibration.flux
     )
