@@ -1,96 +1,89 @@
-"""How a batch is held in a GPU's memory."""
+"""Peak memory of one case."""
 
-from dataclasses import replace
+import subprocess
+import sys
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from reactkd_auto.networks.cost import training_cost
-from reactkd_auto.plan import GIGABYTE, EncoderPlan, NetworkPlan
-from reactkd_auto.planning.rules.footprint import footprint
-from reactkd_auto.planning.rules.hardware import Hardware
-from reactkd_auto.planning.rules.memory import USABLE, Memory
-from tests.planning.cohorts import CT, FDG, MR, new_case, new_dataset, nodule_like, plan_of, sarcoma_like
+from reactkd_auto.dataset import Channel, Dataset, LabelledCase, Region, write_dataset, write_labels
+from tests.conftest import ROOT
 
-STRIDES = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
-NETWORK = NetworkPlan(STRIDES, EncoderPlan(32, (1, 2, 2, 4)), EncoderPlan(16, (1, 1, 1, 1)), 64, (0, 1, 2, 3))
-PATCH = (64, 96, 96)
-
-
-def memory(gigabytes=24.0, batch=8):
-    return Memory(Hardware("cuda", gigabytes), batch, encoders=3, nodes=32)
-
-
-def gigabytes(held, checkpointing=False):
-    return footprint(NETWORK, PATCH, encoders=3, nodes=32, samples=held, checkpointing=checkpointing)
-
-
-def test_a_batch_is_held_whole_then_in_parts_then_with_checkpointing_then_sample_by_sample():
-    ways = list(memory().ways(NETWORK, PATCH))
-    order = [(way.checkpointing, -(-8 // way.accumulation_steps)) for way in ways]
-    assert order == sorted(order, key=lambda w: (w[1] == 1, w[0], -w[1]))
-    assert order[0] == (False, 8)
-    assert order[-1] == (True, 1)
-
-
-@pytest.mark.parametrize(
-    ("takes", "expected"),
-    [
-        (gigabytes(8), (1, False)),
-        (gigabytes(4), (2, False)),
-        (gigabytes(2), (4, False)),
-        (gigabytes(2, True), (4, True)),
-        (gigabytes(1, True), (8, True)),
-    ],
+DATASET = Dataset(
+    "Large",
+    (Channel("CT", "ct"), Channel("FDG", "pet_suv"), Channel("ACE", "pet_suv")),
+    ("low", "high"),
+    (Region("liver", 1, "organ"), Region("lesion", 2, "lesion")),
 )
-def test_the_first_way_that_fits_is_planned(takes, expected):
-    way = memory(takes / USABLE + 0.01).way(NETWORK, PATCH)
-    assert (way.accumulation_steps, way.checkpointing) == expected
+CHILD = """
+import sys
+from pathlib import Path
+from reactkd_auto.dataset import read_dataset, read_labels
+from reactkd_auto.imageio import load_case
+from reactkd_auto.planning.fingerprint import measure_case
+from reactkd_auto.preprocessing import resample, noise
+from reactkd_auto.regions import rings
+
+raw, small = Path(sys.argv[1]), sys.argv[2] == "small"
+if small:
+    for module in (resample, noise, rings):
+        module.MOST_VOXELS = 2**17
+def peak():
+    (line,) = (l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+dataset = read_dataset(raw)
+before = peak()
+for row in read_labels(raw / "labelsTr.csv", dataset.classes):
+    measure_case(load_case(raw, dataset, row.case), dataset, row, input_hash="")
+print(before, peak())
+"""
 
 
-def test_nothing_fits_where_one_sample_is_too_much():
-    little = memory(gigabytes(1, True) / USABLE - 0.1)
-    assert little.way(NETWORK, PATCH) is None
-    (steps, reason), (checkpointing, _) = little.hold(NETWORK, PATCH)
-    assert (steps, checkpointing) == (8, True)
-    assert "run out of memory" in reason
+def write_raw(folder, size):
+    """One case with lesions at both ends, so that no box round them is smaller than the CT."""
+    depth, rows, columns = size
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 12, (4, rows, columns))
+    y, x = np.indices((rows, columns)) * (2 / np.array([rows, columns]).reshape(2, 1, 1)) - 1
+    body = np.where(y**2 + x**2 < 0.5, 40, -1000)
+    ct = np.stack([np.rint(body + noise[z % 4]).astype(np.int16) for z in range(depth)])
+    regions = np.zeros(size, np.uint8)
+    regions[depth // 3 : depth // 2, rows // 3 : rows // 2, columns // 3 : columns // 2] = 1
+    for z in (2, depth - 8):
+        regions[z : z + 5, rows // 2 : rows // 2 + 6, columns // 2 : columns // 2 + 6] = 2
+    pet = np.abs(rng.normal(1, 0.2, (depth // 3, 200, 200))).astype(np.float32)
+    spacing = (1.0, 420 / rows, 420 / columns)
+    write_dataset(folder, DATASET)
+    for index, (array, mm) in enumerate([(ct, spacing), (pet, (3.0, 2.1, 2.1)), (pet, (3.0, 2.1, 2.1))]):
+        write_image(folder / "imagesTr" / f"a_000{index}.nii.gz", array, mm)
+    write_image(folder / "regionsTr" / "a.nii.gz", regions, spacing)
+    write_labels(folder / "labelsTr.csv", [LabelledCase("a", "p", 0)], DATASET.classes)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 7])
-def test_every_way_holds_all_samples_of_the_batch(batch):
-    for way in memory(batch=batch).ways(NETWORK, PATCH):
-        assert 1 <= way.accumulation_steps <= batch
+def write_image(path, array, spacing):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing[::-1])
+    sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
 
 
-def test_the_footprint_grows_with_whatever_is_held():
-    assert gigabytes(2) > gigabytes(1)
-    assert gigabytes(2) > gigabytes(2, checkpointing=True)
-    fewer = footprint(NETWORK, PATCH, encoders=1, nodes=32, samples=2, checkpointing=False)
-    smaller = footprint(NETWORK, (32, 96, 96), encoders=3, nodes=32, samples=2, checkpointing=False)
-    assert max(fewer, smaller) < gigabytes(2)
+def peak_bytes(raw, size):
+    """Before and at the peak of measuring, in a process of its own."""
+    command = [sys.executable, "-c", CHILD, str(raw), size]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    before, peak = map(int, done.stdout.split()[-2:])
+    return before, peak
 
 
-COHORTS = {
-    "large tumours, two tracers": (sarcoma_like(), (CT, FDG, MR)),
-    "small nodules, CT only": (nodule_like(100), (CT,)),
-    "one tracer, thick slices": (
-        [new_case(i, spacing_mm=(6.0, 0.9, 0.9), region_extent_mm=(120.0, 180.0, 160.0)) for i in range(50)],
-        (CT, FDG),
-    ),
-}
+@pytest.mark.slow
+def test_a_ct_of_1200_slices_with_two_pets_is_measured_in_less_than_6_gb(tmp_path):
+    write_raw(tmp_path, (1200, 512, 512))
+    assert peak_bytes(tmp_path, "full")[1] < 6e9
 
 
-@pytest.mark.parametrize(
-    "name", [n if n.startswith("large") else pytest.param(n, marks=pytest.mark.slow) for n in COHORTS]
-)
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_the_rules_footprint_is_near_what_is_counted_on_the_networks(name, checkpointing):
-    cases, channels = COHORTS[name]
-    dataset = new_dataset(channels)
-    plan = plan_of(cases, dataset, hardware=Hardware("cuda", 24.0), batch_size=4)
-    plan = replace(plan, checkpointing=checkpointing, accumulation_steps=1)
-    cost = training_cost(plan, dataset)
-    estimate = footprint(
-        plan.network, plan.patch_size, encoders=len(channels), nodes=32, samples=4, checkpointing=checkpointing
-    )
-    assert estimate * GIGABYTE == pytest.approx(cost.teachers.peak, rel=0.15)
-    assert cost.peak == cost.teachers.peak
+def test_measuring_takes_no_more_than_18_bytes_of_each_voxel(tmp_path):
+    write_raw(tmp_path / "short", (60, 256, 256))
+    write_raw(tmp_path / "long", (180, 256, 256))
+    short, long = (peak_bytes(tmp_path / name, "small")[1] for name in ("short", "long"))
+    assert long - short < 18 * 120 * 256 * 256 + 2 * 4 * 4 * 40 * 200 * 200
