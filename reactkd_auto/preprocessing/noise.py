@@ -86,6 +86,7 @@ def store_noise(base: sitk.Image, grid: Grid, dose: DosePlan, source: NoiseSourc
             noise[i, where] = to_int16(resample(_like(values, piece), part), NOISE_SCALE_HU)
         for i, values in enumerate(made.log_ratio):
             ratio[i, where] = to_int16(resample(_like(values, piece), part, smooth=False), LOG_RATIO_SCALE)
+        del made, values, piece  # before the next slab's are made
     document = {**to_plain(source.calibration), "reference_dose": fields.reference}
     return StoredNoise(noise, ratio, dose.levels, document, source.flags)
 
