@@ -10,8 +10,9 @@ import SimpleITK as sitk
 
 from reactkd_auto.cases import PreprocessedCase
 from reactkd_auto.imageio import RawCase
-from reactkd_auto.inference.ensemble import run_ensemble
+from reactkd_auto.inference.ensemble import Ensemble, run_ensemble
 from reactkd_auto.inference.explanation import Explanation, explain
+from reactkd_auto.inference.implausible import measured_noise, strange_intensities, strange_noise, strange_regions
 from reactkd_auto.inference.localise import find_regions
 from reactkd_auto.inference.model import LoadedModel
 from reactkd_auto.inference.reading import ReadCase
@@ -53,7 +54,7 @@ class _Regions:
 
 
 def answer_case(read: ReadCase, model: LoadedModel, *, key: str, explanation: bool, flips: bool) -> Answer:
-    """Localise, preprocess, predict and explain one case.
+    """Localise, check, preprocess, predict and explain one case.
 
     Args:
         read: The case in memory.
@@ -63,34 +64,82 @@ def answer_case(read: ReadCase, model: LoadedModel, *, key: str, explanation: bo
         flips: Whether to average mirror images.
     """
     case, regions = read.raw.case, _regions_of(read, model)
-    if model.required_values and not _has_any(regions.image, model.required_values):
-        result = CaseResult(
-            key, case, "not classified", reason=regions.reason, regions_from=regions.source, warnings=read.notes
-        )
-        return Answer(result, read)
+    check = _check(read, regions, model)
+    blank = CaseResult(
+        key,
+        case,
+        "not classified",
+        reason=check.reason,
+        regions_from=regions.source,
+        noise_hu=check.noise_hu,
+        noise_trained_hu=model.domain.noise_hu,
+        warnings=(*read.notes, *check.warnings),
+    )
+    if check.reason:
+        return Answer(blank, read)
     raw = RawCase(case, read.raw.images, regions.image)
     prepared = preprocess_case(raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case, label=None)
     window = centre_window(model.plan)
     batch = collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device)
     ensemble = run_ensemble(model, batch, flips=flips)
     explained = explain(ensemble, prepared, window) if explanation else None
+    result = _classified(blank, prepared, ensemble, explained, model)
+    return Answer(result, read, regions.image, prepared, explained)
+
+
+def _classified(
+    blank: CaseResult, prepared: PreprocessedCase, ensemble: Ensemble, explained: Explanation | None, model: LoadedModel
+) -> CaseResult:
+    """The answer in numbers, calibrated where the model has a calibration."""
+    averaged, calibration, classes = ensemble.probabilities, model.calibration, model.dataset.classes
+    probabilities = averaged if calibration is None else calibration.probabilities(averaged)
     slots = node_slots(model.plan.graph, model.dataset)
-    result = CaseResult(
-        key=key,
-        case=case,
+    return replace(
+        blank,
         status="classified",
-        predicted_class=model.dataset.classes[ensemble.target],
-        probabilities=tuple(ensemble.probabilities.tolist()),
+        predicted_class=classes[ensemble.target],
+        probabilities=tuple(probabilities.tolist()),
+        uncalibrated=tuple(averaged.tolist()),
+        prediction_set=() if calibration is None else calibration.set_of(averaged),
+        set_coverage=None if calibration is None else calibration.coverage,
         uncertainty_std=ensemble.spread,
-        entropy=normalised_entropy(ensemble.probabilities.tolist()),
+        std_folds=ensemble.spread_of_folds,
+        std_flips=ensemble.spread_of_flips,
+        entropy=normalised_entropy(probabilities.tolist()),
+        mutual_information=ensemble.mutual_information,
         members=len(ensemble.members),
-        regions_from=regions.source,
-        regions=region_rows(prepared, slots, ensemble, explained, model.dataset.classes),
-        warnings=(*read.notes, *_warnings(prepared, explained)),
+        regions=region_rows(prepared, slots, ensemble, explained, calibration=calibration, classes=classes),
+        warnings=(*blank.warnings, *_warnings(prepared, explained)),
         explained=explained is not None,
         picture=explained is not None,
     )
-    return Answer(result, read, regions.image, prepared, explained)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Why a case is not classified (empty: it is), what to warn of, and the CT's noise."""
+
+    reason: str
+    warnings: tuple[str, ...] = ()
+    noise_hu: float | None = None
+
+
+def _check(read: ReadCase, regions: _Regions, model: LoadedModel) -> _Check:
+    """Whether there is something to classify that is like what the model was trained on.
+
+    Regions that a person drew are believed, however large; regions that the localiser found are not.
+    """
+    image, domain, dataset = read.raw.images[0], model.domain, model.dataset
+    if model.required_values and not _has_any(regions.image, model.required_values):
+        return _Check(regions.reason)
+    reason = strange_intensities(image, regions.image, domain, dataset)
+    strange = strange_regions(image, regions.image, domain, dataset) if regions.image is not None else []
+    if strange and regions.source == "localiser":
+        reason = reason or " ".join(strange)
+        strange = []
+    noise = measured_noise(image) if dataset.base.role == "ct" else None
+    warning = strange_noise(noise, domain.noise_hu)
+    return _Check(reason, (*strange, warning) if warning else tuple(strange), noise)
 
 
 def _regions_of(read: ReadCase, model: LoadedModel) -> _Regions:

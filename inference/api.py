@@ -21,7 +21,7 @@ from reactkd_auto.provenance import write_run
 if TYPE_CHECKING:
     from reactkd_auto.inference.model import LoadedModel
 
-PREDICTION_VERSION = 1
+PREDICTION_VERSION = 2
 """Raised when prediction changes its results, so that finished cases are predicted again."""
 
 logger = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reactkd_auto.inference.importance import Pass, class_activation, node_importance, recorded, signed_shares
 from reactkd_auto.inference.model import LoadedModel
+from reactkd_auto.inference.results import normalised_entropy
 from reactkd_auto.networks.readout import RegionReadout
 from reactkd_auto.predictor import Axes, predict_batch
 
@@ -24,12 +25,14 @@ class Member:
     """One pass of one fold.
 
     Attributes:
+        student: Position among the model's students, one a fold.
         axes: Mirrored axes (0 z, 1 y, 2 x).
         probabilities: (K,).
         run: The pass itself, of a batch of one.
         readout: Of the student that made it.
     """
 
+    student: int
     axes: Axes
     probabilities: NDArray[np.float64]
     run: Pass
@@ -57,6 +60,32 @@ class Ensemble:
     def spread(self) -> float:
         """Standard deviation over the members of the most probable class's probability."""
         return float(np.std([m.probabilities[self.target] for m in self.members]))
+
+    @property
+    def spread_of_folds(self) -> float:
+        """The part of `spread` that is between folds: standard deviation of their means over flips."""
+        return float(np.std([of_fold.mean() for of_fold in self._target_by_fold()]))
+
+    @property
+    def spread_of_flips(self) -> float:
+        """The part within folds; both parts' squares add up to that of `spread`."""
+        return float(np.sqrt(np.mean([of_fold.var() for of_fold in self._target_by_fold()])))
+
+    @property
+    def mutual_information(self) -> float:
+        """Entropy of the mean less mean entropy of the members, over ln K: what members disagree about, 0…1.
+
+        Depeweg et al., ICML 2018: of the entropy of an answer this is the epistemic part; the rest is doubt that all
+        members share.
+        """
+        alone = [normalised_entropy(m.probabilities.tolist()) for m in self.members]
+        return max(0.0, normalised_entropy(self.probabilities.tolist()) - float(np.mean(alone)))
+
+    def _target_by_fold(self) -> list[NDArray[np.float64]]:
+        """The predicted class's probability in every pass, fold by fold."""
+        students = np.array([m.student for m in self.members])
+        target = np.array([m.probabilities[self.target] for m in self.members])
+        return [target[students == s] for s in np.unique(students)]
 
     @property
     def node_valid(self) -> NDArray[np.bool_]:
@@ -88,11 +117,11 @@ class Ensemble:
 def run_ensemble(model: LoadedModel, batch: Batch, *, flips: bool) -> Ensemble:
     """Predict a batch of one case with every fold's student."""
     members = []
-    for student in model.students:
+    for number, student in enumerate(model.students):
         with recorded(student) as passes:
             prediction = predict_batch(student, batch, model.plan, model.dataset, model.config.channels, flips=flips)
         for axes, row, run in zip(prediction.flips, prediction.probabilities[:, 0], passes, strict=True):
-            members.append(Member(axes, _numbers(row), run, student.readout))
+            members.append(Member(number, axes, _numbers(row), run, student.readout))
     return Ensemble(tuple(members))
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reactkd_auto.calibration import Calibration, read_calibration
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import Fingerprint, read_fingerprint
+from reactkd_auto.inference.domain import Domain, domain_of
 from reactkd_auto.jsonio import content_hash
 from reactkd_auto.model_folder import ModelConfig, ModelFolder, newest_model
 from reactkd_auto.plan import Plan
@@ -33,6 +35,8 @@ class LoadedModel:
         students: One a fold, ready to predict.
         localisers: One a fold that has one; may be empty.
         device: Where they are.
+        calibration: How its probabilities are to be read; None in folders that have none.
+        domain: What its cohort was like.
         hash: Identity of documents and weights.
     """
 
@@ -45,6 +49,8 @@ class LoadedModel:
     students: tuple[Student, ...]
     localisers: tuple[Localiser, ...]
     device: torch.device
+    calibration: Calibration | None
+    domain: Domain
     hash: str
 
     @property
@@ -92,17 +98,27 @@ def load_model(folder: ModelFolder, *, folds: list[int] | None, device: torch.de
                 load_weights(path, localiser)
                 localisers.append(localiser.to(device).eval())
                 files.append(path)
+    fingerprint = read_fingerprint(folder.path) if (folder.path / "fingerprint.json").exists() else None
+    calibration = read_calibration(folder.path)
+    if calibration is not None and calibration.classes != dataset.classes:
+        raise UserError(
+            f"{folder.path / 'calibration.json'}: of classes {', '.join(calibration.classes)}, expected "
+            f"{', '.join(dataset.classes)} as in dataset.json; train again to make it."
+        )
+    known = None if fingerprint is None else fingerprint.hash
     return LoadedModel(
         path=folder.path,
         plan=plan,
         dataset=dataset,
         config=config,
-        fingerprint=read_fingerprint(folder.path) if (folder.path / "fingerprint.json").exists() else None,
+        fingerprint=fingerprint,
         folds=tuple(chosen),
         students=tuple(students),
         localisers=tuple(localisers),
         device=device,
-        hash=content_hash([plan.hash, dataset, config, chosen, *map(_file_hash, files)]),
+        calibration=calibration,
+        domain=domain_of(fingerprint, plan, dataset),
+        hash=content_hash([plan.hash, dataset, config, calibration, known, chosen, *map(_file_hash, files)]),
     )
 
 

@@ -31,9 +31,13 @@ class Prediction:
         status: ``classified`` or ``not classified``.
         reason: Why it was not classified; else empty.
         predicted_class: Name of the most probable class; None where not classified.
-        probabilities: By class name, mean over folds and flips, sum 1; empty where not classified.
-        uncertainty_std: Standard deviation over folds and flips of the predicted class's probability.
+        probabilities: By class name, mean over folds and flips, calibrated where the model has a calibration, sum 1;
+            empty where not classified.
+        prediction_set: Classes that cannot be excluded at ``set_coverage``; empty without a calibration.
+        set_coverage: Promised share of sets that hold the true class.
+        uncertainty_std: Standard deviation over folds and flips of the predicted class's uncalibrated probability.
         entropy: Of the probabilities, 0 (sure) … 1 (even).
+        noise_hu: Noise of the CT; None where it can't be measured.
         members: Passes averaged (folds × flips).
         regions: One row a region, with the grade of each lesion.
         regions_from: Where the region map came from.
@@ -46,8 +50,11 @@ class Prediction:
     reason: str
     predicted_class: str | None
     probabilities: dict[str, float]
+    prediction_set: tuple[str, ...]
+    set_coverage: float | None
     uncertainty_std: float | None
     entropy: float | None
+    noise_hu: float | None
     members: int
     regions: tuple[RegionRow, ...]
     regions_from: RegionSource
@@ -140,8 +147,11 @@ class Predictor:
             reason=result.reason,
             predicted_class=result.predicted_class,
             probabilities=dict(zip(self.classes, result.probabilities or (), strict=False)),
+            prediction_set=result.prediction_set,
+            set_coverage=result.set_coverage,
             uncertainty_std=result.uncertainty_std,
             entropy=result.entropy,
+            noise_hu=result.noise_hu,
             members=result.members,
             regions=result.regions,
             regions_from=result.regions_from,

@@ -29,7 +29,9 @@ class RegionRow:
             was asked for.
         importance_std: Its standard deviation over the ensemble.
         grade: Class that the node's own logits favour (lesions only).
-        probabilities: Of each class by the node's own logits, averaged over the ensemble (lesions only).
+        probabilities: Of each class by the node's own logits, averaged over the ensemble and calibrated like the case's
+            (lesions only): a lesion that stands alone has the case's probabilities.
+        centroid_mm: (x, y, z) in the CT's own patient coordinates (LPS); of all its parts, where it has several.
     """
 
     node: str
@@ -40,6 +42,7 @@ class RegionRow:
     importance_std: float | None = None
     grade: str | None = None
     probabilities: tuple[float, ...] | None = None
+    centroid_mm: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,20 @@ class CaseResult:
     Attributes:
         key: Identity of model, input files and options; an answer is kept only for the same key.
         case: Name.
-        status: ``classified``, ``not classified`` (nothing to classify was found) or ``failed`` (not readable).
+        status: ``classified``, ``not classified`` (nothing plausible was found) or ``failed`` (not readable).
         reason: Why it was not classified; empty for a classified case.
         predicted_class: Name of the most probable class.
-        probabilities: Mean over the ensemble, one a class, sum 1.
-        uncertainty_std: Standard deviation over the ensemble (folds × flips) of the predicted class's probability.
-        entropy: Of the mean probabilities, divided by ln(classes): 0 is sure, 1 is even.
+        probabilities: Mean over the ensemble, calibrated where the model has a calibration; one a class, sum 1.
+        uncalibrated: The mean itself.
+        prediction_set: Classes that cannot be excluded at ``set_coverage``; empty without a calibration.
+        set_coverage: Promised share of sets that hold the true class; None without a calibration.
+        uncertainty_std: Standard deviation over the ensemble (folds × flips) of the predicted class's uncalibrated
+            probability; its square is the sum of those of ``std_folds`` and ``std_flips``.
+        std_folds, std_flips: The parts of it between folds and within them.
+        entropy: Of the probabilities, divided by ln(classes): 0 is sure, 1 is even.
+        mutual_information: Of what the members disagree about, on the entropy's scale (uncalibrated).
+        noise_hu: Noise of the CT; None where it can't be measured.
+        noise_trained_hu: Lowest and highest noise that training saw, degraded doses included; None where unknown.
         members: Passes averaged (folds × flips).
         regions_from: Where the regions came from.
         regions: The region nodes that the case has.
@@ -69,15 +80,23 @@ class CaseResult:
     reason: str = ""
     predicted_class: str | None = None
     probabilities: tuple[float, ...] | None = None
+    uncalibrated: tuple[float, ...] | None = None
+    prediction_set: tuple[str, ...] = ()
+    set_coverage: float | None = None
     uncertainty_std: float | None = None
+    std_folds: float | None = None
+    std_flips: float | None = None
     entropy: float | None = None
+    mutual_information: float | None = None
+    noise_hu: float | None = None
+    noise_trained_hu: tuple[float, float] | None = None
     members: int = 0
     regions_from: RegionSource = "none"
     regions: tuple[RegionRow, ...] = ()
     warnings: tuple[str, ...] = ()
     explained: bool = False
     picture: bool = False
-    schema_version: int = 1
+    schema_version: int = 2
 
 
 def normalised_entropy(probabilities: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,15 @@ import SimpleITK as sitk
 import torch
 
 from reactkd_auto.dataset import Dataset, write_dataset
+from reactkd_auto.fingerprint import CaseFingerprint, DoseMeasurement
+from reactkd_auto.imageio import RawCase
 from reactkd_auto.model_folder import ModelConfig, ModelFolder
 from reactkd_auto.networks import build_localiser, build_student, save_weights
 from reactkd_auto.plan import Plan, write_plan
+from reactkd_auto.planning.properties import intensities
+from reactkd_auto.planning.region_properties import regions
 from tests.builders import small_dataset, small_plan, with_opinions
+from tests.planning.cohorts import new_case
 
 SIZE = (24, 40, 36)
 SPACING = (2.5, 1.5, 1.5)
@@ -65,6 +71,15 @@ def simulated_ct(seed: int) -> tuple[sitk.Image, sitk.Image]:
         image.SetSpacing(SPACING[::-1])
         image.SetOrigin(ORIGIN)
     return images
+
+
+def measured_case(seed: int, **changes: Any) -> CaseFingerprint:
+    """What planning measures on a simulated CT; its noise is told, for its homogeneous parts are small."""
+    dataset = small_dataset()
+    raw = RawCase("", dict(enumerate(simulated_ct(seed)[:1])), simulated_ct(seed)[1])
+    noise = DoseMeasurement({}, (), None, patches=1, noise_hu=8.0)
+    measured = {**intensities(raw, dataset), **regions(raw, dataset), "dose": noise}
+    return new_case(seed, dataset, **measured | changes)
 
 
 @pytest.fixture(scope="session")

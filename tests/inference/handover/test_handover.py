@@ -16,9 +16,7 @@ from reactkd_auto.inference.export_command import main as export
 from reactkd_auto.inference.install_command import main as install
 from reactkd_auto.jsonio import write_json
 from reactkd_auto.plan import ZoomedCase
-from tests.builders import small_dataset
-from tests.inference.conftest import plan_for_tests, write_cohort, write_model
-from tests.planning.cohorts import new_case
+from tests.inference.conftest import measured_case, plan_for_tests, write_cohort, write_model
 
 SCORE = {"value": 0.8125, "low": 0.7, "high": 0.9, "method": "DeLong, logit", "reason": ""}
 METRICS = {
@@ -40,7 +38,7 @@ def _case(number: int):
     scan = ScanInfo(scanner="ACME One")
     name = f"DOE-JANE-{number}"
     flags = (f"{name} moved.",)
-    return new_case(number, small_dataset(), case=name, patient=f"MRN-{number // 2}", flags=flags, scan=scan)
+    return measured_case(number, case=name, patient=f"MRN-{number // 2}", flags=flags, scan=scan)
 
 
 @pytest.fixture(scope="module")
