@@ -59,7 +59,7 @@ class Scene:
 
     Attributes:
         workspace, dataset, plan: Of the preprocessed cohort.
-        patch: Size of the input, (z, y, x); None: as planned.
+        patch: Size of the input, (z, y, x), at the planned spacing; None: as planned.
         batch: Samples; None: as planned.
         device: ``cpu`` or ``cuda``.
         seed: Of weights and samples.
@@ -94,7 +94,7 @@ class Scene:
 
         fingerprint = read_fingerprint(run.preprocessed)
         hardware = Hardware(run.plan.device, run.plan.gpu_memory_gb)
-        overrides = Overrides(patch_size=self.patch, batch_size=self.batch)
+        overrides = Overrides(spacing_mm=run.plan.spacing_mm, patch_size=self.patch, batch_size=self.batch)
         frame = Frame(run.plan.dataset, run.plan.name, run.plan.seed, hardware)
         return make_plan(frame, fingerprint, summarise(fingerprint, run.dataset), run.splits, overrides)
 
