@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from reactkd_auto.preprocessing.grid import Grid
-from reactkd_auto.preprocessing.resample import antialiasing_sigmas, covered, resample
+from reactkd_auto.preprocessing.resample import TRUNCATE, antialiasing_sigmas, covered, resample
 from tests.preprocessing.samples import IDENTITY, image_of, positions, ramp
 
 spacings = st.tuples(*[st.floats(0.5, 4.0)] * 3)
@@ -114,3 +115,20 @@ def test_reading_only_the_needed_part_changes_nothing() -> None:
     small = Grid((3, 3, 3), (2.5, 2.5, 2.5), (17.0, 15.0, 16.0), IDENTITY)
     large = Grid((15, 15, 15), (2.5, 2.5, 2.5), (2.0, 0.0, 1.0), IDENTITY)
     assert resample(image, small) == pytest.approx(resample(image, large)[6:9, 6:9, 6:9], abs=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(source=spacings, target=spacings, shift=shifts)
+def test_along_the_axes_it_is_scipys_gaussian_and_linear_interpolation(
+    source: tuple, target: tuple, shift: tuple
+) -> None:
+    array = np.random.default_rng(0).normal(0, 100, (13, 12, 11)).astype(np.float32)
+    image = image_of(array, source)
+    grid = Grid((6, 7, 8), target, tuple(np.array(image.GetOrigin()) + shift), IDENTITY)
+    sigmas = np.array(antialiasing_sigmas(image, grid)) / source
+    smoothed = ndimage.gaussian_filter(np.maximum(array, -50).astype(float), sigmas, mode="nearest", truncate=TRUNCATE)
+    where = [
+        s / mm + np.arange(n) * to / mm for s, mm, n, to in zip(shift[::-1], source, grid.size, target, strict=True)
+    ]
+    expected = ndimage.map_coordinates(smoothed, np.meshgrid(*where, indexing="ij"), order=1, mode="nearest")
+    assert resample(image, grid, lowest=-50.0) == pytest.approx(expected, abs=0.01)
