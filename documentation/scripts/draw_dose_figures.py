@@ -82,7 +82,7 @@ def draw_count_statistics(path: Path) -> None:
         drawn_bias.append(y.mean())
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
     left.loglog(counts, exact, color=COLOURS["fft"], label="exact (table)")
-    left.loglog(counts, linear, "--", color=COLOURS["isotropic"], label=r"linear, $\sqrt{1/N+\sigma_e^2/N^2}$")
+    left.loglog(counts, linear, "--", color=COLOURS["isotropic"], label="linear, √(1/N + σₑ²/N²)")
     left.loglog(points, drawn_sd, "o", ms=4, mfc="none", color="black", label="Monte Carlo, 10⁶ readings")
     left.set(xlabel="expected counts N of a reading", ylabel="SD of the log reading", ylim=(0.01, 5))
     left.legend(frameon=False)
@@ -97,7 +97,7 @@ def draw_dose_law(path: Path) -> None:
     table = count_table(ELECTRONIC_NOISE)
     doses = np.geomspace(0.02, 0.98, 50)
     figure, axes = plt.subplots(figsize=(4.6, 3.2), layout="constrained")
-    axes.loglog(doses, np.sqrt(1 / doses - 1), color="black", label=r"quantum law $\sqrt{1/a-1}$")
+    axes.loglog(doses, np.sqrt(1 / doses - 1), color="black", label="quantum law √(1/a − 1)")
     for counts, shade in ((3000.0, 0.9), (1000.0, 0.7), (300.0, 0.5)):
         mean = torch.tensor(counts, dtype=torch.float64)
         ratio = [(table.added_variance(mean, a) / table.variance(mean)).sqrt().item() for a in doses]
@@ -207,6 +207,8 @@ def _draw_spectra(axes: np.ndarray, title: str, sets: dict[str, np.ndarray]) -> 
         style = {"color": COLOURS[label], "label": label, "lw": 1.2}
         if label == "full simulation":
             style |= {"marker": "o", "ms": 3.5, "mfc": "none", "lw": 0.6}
+        elif label == "isotropic":  # without direction, as the others in water: below them, and still seen
+            style |= {"ls": "--", "zorder": 1, "lw": 2.4}
         values = radial(spectra, PIXEL)[0]
         frequency = (np.arange(len(values)) + 0.5) * 2 / (images.shape[-1] * PIXEL)
         axes[0].plot(frequency, values / values.sum(), **style)

@@ -48,7 +48,7 @@ def _difference(body, result):
 
 @both_engines
 def test_full_dose_returns_the_input_bit_for_bit(small, calibration, engine):
-    for volume in (small, small.astype(np.float32) + 0.1):
+    for volume in (small[:1], small[:1].astype(np.float32) + 0.1):
         full, _ = degrade(volume, [1.0, 0.5], calibration, 0, spacing=SPACING, engine=engine)
         assert full is not volume
         assert full.dtype == volume.dtype
