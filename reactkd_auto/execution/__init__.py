@@ -3,7 +3,8 @@
 from .capacity import BYTES_PER_WORKER, default_workers
 from .mapping import map_cases
 from .options import ENGINES, Execution
-from .outcome import CaseFailure
+from .outcome import CaseFailure, attempt
+from .pipeline import overlapped
 from .threads import single_threaded
 
 __all__ = [
@@ -11,7 +12,9 @@ __all__ = [
     "ENGINES",
     "CaseFailure",
     "Execution",
+    "attempt",
     "default_workers",
     "map_cases",
+    "overlapped",
     "single_threaded",
 ]

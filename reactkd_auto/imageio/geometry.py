@@ -17,7 +17,8 @@ def to_canonical(image: sitk.Image) -> sitk.Image:
     Voxel values are moved, never interpolated; every voxel keeps its physical position. Left-handed inputs become
     right-handed; an oblique image stays oblique, by the nearest assignment of axes.
     """
-    return sitk.DICOMOrient(image, CANONICAL)
+    orientation = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    return image if orientation == CANONICAL else sitk.DICOMOrient(image, CANONICAL)
 
 
 def array_spacing(image: sitk.Image) -> tuple[float, float, float]:

@@ -16,6 +16,7 @@ from .nifti_header import check_direction, check_finite, check_header, check_vox
 FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 SMALLEST_SPACING_MM = 0.05
 LARGEST_SPACING_MM = 50.0
+_MAY_BE_NOT_FINITE = (sitk.sitkFloat32, sitk.sitkFloat64)
 
 
 def read_image(path: Path) -> sitk.Image:
@@ -30,8 +31,10 @@ def read_image(path: Path) -> sitk.Image:
             infinite voxels; a series is incomplete, mixed or can't be converted. The message names the file, what was
             found and what was expected.
     """
-    image = sitk.Cast(_read_as_stored(Path(path)), sitk.sitkFloat32)
-    check_finite(path, sitk.GetArrayViewFromImage(image))
+    stored = _read_as_stored(Path(path))
+    image = sitk.Cast(stored, sitk.sitkFloat32)
+    if stored.GetPixelID() in _MAY_BE_NOT_FINITE:
+        check_finite(path, sitk.GetArrayViewFromImage(image))
     return image
 
 
