@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -21,7 +22,9 @@ from .sample import Sample
 from .sweep_figures import draw_sweep
 
 
-def draw_figures(evaluation: Evaluation, sample: Sample) -> dict[str, dict[str, bytes]]:
+def draw_figures(
+    evaluation: Evaluation, sample: Sample, *, uncalibrated: Sample | None = None
+) -> dict[str, dict[str, bytes]]:
     """All pictures that the cases allow, as ``{name: {"svg": …, "png": …}}``; same input, same bytes.
 
     Names: ``roc``, ``confusion_matrix``, ``calibration``, ``decisions``; of sweeps ``dose``, ``channels``, ``regions``.
@@ -32,7 +35,7 @@ def draw_figures(evaluation: Evaluation, sample: Sample) -> dict[str, dict[str, 
     painters: dict[str, Callable[[Evaluation, Sample], Figure]] = {
         "roc": draw_roc,
         "confusion_matrix": draw_confusion,
-        "calibration": draw_calibration,
+        "calibration": partial(draw_calibration, before=uncalibrated),
     }
     if evaluation.decisions:
         painters["decisions"] = draw_decisions
@@ -92,8 +95,11 @@ def draw_confusion(evaluation: Evaluation, sample: Sample) -> Figure:
     return figure
 
 
-def draw_calibration(evaluation: Evaluation, sample: Sample) -> Figure:
-    """Observed share against predicted probability in bins of equal cases, with Wilson's 95 % intervals."""
+def draw_calibration(evaluation: Evaluation, sample: Sample, *, before: Sample | None = None) -> Figure:
+    """Observed share against predicted probability in bins of equal cases, with Wilson's 95 % intervals.
+
+    Where ``before`` is given, its bins are drawn too: the probabilities as they were before calibration.
+    """
     figure = Figure(figsize=(4.8, 6.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [5, 1]})
@@ -101,7 +107,10 @@ def draw_calibration(evaluation: Evaluation, sample: Sample) -> Figure:
     drawn = _drawn_classes(sample)
     for position, k in enumerate(drawn):
         shift = 0.008 * (position - (len(drawn) - 1) / 2)  # intervals of several classes beside each other
-        _draw_reliability(axes, sample, k, shift=shift, at_most=10 if len(drawn) == 1 else 5)
+        at_most = 10 if len(drawn) == 1 else 5
+        if before is not None:
+            _draw_uncalibrated(axes, before, k, at_most=at_most)
+        _draw_reliability(axes, sample, k, shift=shift, at_most=at_most)
         style = "stepfilled" if len(drawn) == 1 else "step"
         below.hist(sample.probabilities[:, k], bins=np.linspace(0, 1, 21), color=class_colour(k), histtype=style)
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share", title=f"Calibration, {_count(evaluation)}")
@@ -121,6 +130,14 @@ def _draw_reliability(axes: Any, sample: Sample, k: int, *, shift: float, at_mos
     axes.plot(
         x, y, "o-", color=class_colour(k), linewidth=1.6, markersize=5, label=_short(sample.classes[k]), clip_on=False
     )
+
+
+def _draw_uncalibrated(axes: Any, sample: Sample, k: int, *, at_most: int) -> None:
+    """One class before calibration, pale and without intervals."""
+    bins = reliability_bins(sample.labels == k, sample.probabilities[:, k], at_most=at_most)
+    x, y = [b.probability for b in bins], [b.observed.value for b in bins]
+    label = f"{_short(sample.classes[k])}, not calibrated"
+    axes.plot(x, y, "o:", color=class_colour(k), alpha=0.45, linewidth=1.2, markersize=4, label=label, clip_on=False)
 
 
 def draw_decisions(evaluation: Evaluation, sample: Sample) -> Figure:
@@ -144,7 +161,11 @@ def draw_decisions(evaluation: Evaluation, sample: Sample) -> Figure:
 
 def _calibration_title(evaluation: Evaluation) -> str:
     slope, error = evaluation.calibration_slope, evaluation.expected_calibration_error
-    return f"slope {slope}, expected calibration error {error}"
+    text = f"slope {slope}, expected calibration error {error}"
+    before = evaluation.uncalibrated
+    if before is None:
+        return text
+    return f"{text}\nnot calibrated: {before.calibration_slope}, {before.expected_calibration_error}"
 
 
 def _drawn_classes(sample: Sample) -> list[int]:

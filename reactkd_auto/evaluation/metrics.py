@@ -19,8 +19,9 @@ from .sample import Sample, is_classified, is_graded, sample_of
 from .scores import accuracy, balanced_accuracy, confusion_matrices, f1_macro, quadratic_kappa
 from .subgroups import SubgroupResult, subgroup_results
 from .sweep import Sweep
+from .uncalibrated import SetResult, set_results, uncalibrated_sample
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NOBODY = "no graded case was classified"
 
 
@@ -65,6 +66,15 @@ class UnansweredCase:
 
 
 @dataclass(frozen=True)
+class ProbabilityScores:
+    """How right probabilities are, whatever their order."""
+
+    brier: Estimate
+    calibration_slope: Estimate
+    expected_calibration_error: Estimate
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What `metrics.json` holds. All scores are of the graded cases that were classified.
 
@@ -81,6 +91,8 @@ class Evaluation:
         subgroups: Groups that further columns of the label table define.
         comparison: With other predictions of the same cases, where they are given (``a`` is this one).
         sweeps: Of doses, channels and regions, where they were asked for.
+        uncalibrated: Scores of the probabilities as they were before calibration, where the table tells them.
+        prediction_sets: Where the table tells them.
     """
 
     classes: tuple[str, ...]
@@ -107,6 +119,8 @@ class Evaluation:
     comparison: PairedDifference | None
     not_classified: tuple[UnansweredCase, ...]
     sweeps: tuple[Sweep, ...] = ()
+    uncalibrated: ProbabilityScores | None = None
+    prediction_sets: SetResult | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -126,7 +140,8 @@ def evaluate_predictions(
     Args:
         table: pandas table, one row a case: ``case``, ``label`` (class name; empty or missing: ungraded),
             ``predicted_class``, ``p_<class>``; optional ``patient`` (else the case), ``status`` (else all
-            classified), ``reason`` (of an unclassified case), ``fold``.
+            classified), ``reason`` (of an unclassified case), ``fold``, and the columns of
+            `reactkd_auto.calibration.columns`.
         classes: Class names, lowest first where ``ordered``.
         ordered: Whether the classes are grades, so that quadratic-weighted kappa has a meaning.
         seed: Seed of the bootstrap.
@@ -139,6 +154,7 @@ def evaluate_predictions(
         UserError: A column is missing or a class name unknown.
     """
     sample = sample_of(table, classes)
+    before = uncalibrated_sample(table, sample)
     graded, classified = is_graded(table), is_classified(table)
     unanswered = tuple(_unanswered(row) for _, row in table[graded & ~classified].iterrows())
     confusion = confusion_matrices(sample.labels, sample.predicted, len(classes))[0]
@@ -160,6 +176,8 @@ def evaluate_predictions(
         comparison=None if against is None else paired_auc_difference(table, against, classes, seed=seed),
         not_classified=unanswered,
         sweeps=tuple(sweeps),
+        uncalibrated=None if before is None else ProbabilityScores(**_probability_scores(before, seed)),
+        prediction_sets=set_results(table, sample),
     )
 
 
@@ -183,6 +201,12 @@ def _scores(sample: Sample, *, ordered: bool, seed: int) -> dict[str, Any]:
         "balanced_accuracy": _of_confusion(balanced_accuracy, sample, seed),
         "f1_macro": _of_confusion(f1_macro, sample, seed),
         "quadratic_kappa": _of_confusion(quadratic_kappa, sample, seed) if ordered else unordered,
+        **_probability_scores(sample, seed),
+    }
+
+
+def _probability_scores(sample: Sample, seed: int) -> dict[str, Estimate]:
+    return {
         "brier": _brier(sample, seed),
         "calibration_slope": calibration_slope(sample.labels, sample.probabilities),
         "expected_calibration_error": Estimate(

@@ -66,6 +66,27 @@ Labels from {{ labels }}.</p>
 <td class="small">{{ c.auc.method or "–" }}{{ "; " + c.auc.reason if c.auc.reason }}</td></tr>
 {% endfor %}
 </table></div>
+{% if e.uncalibrated is not none %}
+<h2>Before and after calibration</h2>
+<div class="scroll"><table>
+<tr><th>Score</th><th>Before</th><th>After</th></tr>
+{% for name, after, key in before %}<tr><td>{{ name }}</td><td class="n">{{ e.uncalibrated[key] }}</td>
+<td class="n">{{ after }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
+{% if e.prediction_sets is not none %}
+<h2>Prediction sets</h2>
+<p class="soft small">Promised: the set holds the true class in {{ "%.0f"|format(100 * e.prediction_sets.promised) }} %
+of cases. A set has {{ "%.2f"|format(e.prediction_sets.mean_size) }} classes on average; sets of one class, which
+exclude all others: {{ e.prediction_sets.single }}.</p>
+<div class="scroll"><table>
+<tr><th>Cases</th><th>Share of sets that hold the true class</th></tr>
+<tr><td>all</td><td class="n">{{ e.prediction_sets.coverage }}</td></tr>
+{% for c in e.prediction_sets.per_class %}<tr><td>{{ c.name }}</td><td class="n">{{ c.coverage }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
 {% if e.per_fold %}
 <h2>Each fold</h2>
 <div class="scroll"><table>

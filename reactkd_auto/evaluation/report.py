@@ -29,6 +29,7 @@ SCORES = {
     "calibration_slope": "Calibration slope",
     "expected_calibration_error": "Expected calibration error",
 }
+PROBABILITY_SCORES = ("brier", "calibration_slope", "expected_calibration_error")
 HEADLINE = ("macro_auc", "balanced_accuracy", "brier")
 PICTURE_TITLES = {
     "roc": "ROC curves",
@@ -91,6 +92,7 @@ def metrics_csv(evaluation: Evaluation) -> str:
 def _numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estimate]]:
     for metric in SCORES:
         yield metric, "", "", evaluation.n_cases, getattr(evaluation, metric)
+    yield from _calibration_numbers(evaluation)
     for c in evaluation.per_class:
         yield "auc", c.name, "", c.n_cases, c.auc
         yield "sensitivity", c.name, "", c.n_cases, c.sensitivity
@@ -117,6 +119,17 @@ def _sweep_numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int,
                 yield f"macro_auc difference with {sweep.kind} {p.name}", "", "", sweep.n_cases, p.difference
 
 
+def _calibration_numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estimate]]:
+    if evaluation.uncalibrated is not None:
+        for metric in PROBABILITY_SCORES:
+            yield f"{metric}, not calibrated", "", "", evaluation.n_cases, getattr(evaluation.uncalibrated, metric)
+    if evaluation.prediction_sets is not None:
+        yield "set coverage", "", "", evaluation.n_cases, evaluation.prediction_sets.coverage
+        for held in evaluation.prediction_sets.per_class:
+            yield "set coverage", held.name, "", evaluation.n_cases, held.coverage
+        yield "set size", "", "", evaluation.n_cases, Estimate(evaluation.prediction_sets.mean_size)
+
+
 def render_page(
     evaluation: Evaluation,
     pictures: Mapping[str, bytes],
@@ -137,6 +150,7 @@ def render_page(
         notices=[*notices, *_notices(evaluation)],
         headline=[(SCORES[name], getattr(evaluation, name)) for name in HEADLINE],
         scores=shown,
+        before=[(SCORES[name], getattr(evaluation, name), name) for name in PROBABILITY_SCORES],
         pictures={name: Markup(_inline(svg)) for name, svg in pictures.items()},
         value=_value,
         number=_number,

@@ -14,6 +14,7 @@ from .report import write_report
 from .sample import sample_of
 from .sweep import SweepTables, evaluate_sweep
 from .tables import read_joined
+from .uncalibrated import uncalibrated_sample
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ def evaluate(
         raise UserError(
             f"{output}: not a folder that can be made ({error.strerror}), expected one to write in."
         ) from None
-    figures = draw_figures(evaluation, sample_of(joined.table, joined.classes))
+    sample = sample_of(joined.table, joined.classes)
+    figures = draw_figures(evaluation, sample, uncalibrated=uncalibrated_sample(joined.table, sample))
     compared = "" if against is None else Path(against).name
     write_report(
         output,
