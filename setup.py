@@ -48,7 +48,7 @@ setup(
         "reactkd_auto.planning.report": ["templates/*.html"],
         "reactkd_auto.commands.ablate": ["templates/*.html"],
         "reactkd_auto.training": ["presets/*.json", "presets/teachers/*.json"],
-        "reactkd_auto.inference": ["templates/*.html", "templates/*.md"],
+        "reactkd_auto.inference": ["templates/*", "templates/niivue/*"],
     },
     install_requires=[
         "torch>=2.8,!=2.9.*",  # networks, dose physics; 2.9 has 3D-convolution regressions

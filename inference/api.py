@@ -21,8 +21,11 @@ from reactkd_auto.provenance import write_run
 if TYPE_CHECKING:
     from reactkd_auto.inference.model import LoadedModel
 
-PREDICTION_VERSION = 2
+PREDICTION_VERSION = 3
 """Raised when prediction changes its results, so that finished cases are predicted again."""
+
+ROOMS = ("cases", "explanation", "pictures", "viewer", "case_pages", "dicom")
+"""Folders of the output folder."""
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +116,7 @@ def predict(
         "dicom": dicom,
     }
     wanted = {"explanation": explanation, "flips": flips, "dicom": dicom}
-    with locked(output, "cases", "explanation", "pictures", "dicom"), opened_input(given, output) as place:
+    with locked(output, *ROOMS), opened_input(given, output) as place:
         cases = find_cases(
             place,
             loaded.dataset,
@@ -187,4 +190,4 @@ def _report(output: Path, results: Sequence[CaseResult], model: LoadedModel, *, 
         folds=model.folds,
         fingerprint=model.fingerprint,
     )
-    return write_report(output, results, model.dataset.classes, facts, explained=explained)
+    return write_report(output, results, model.dataset, facts, explained=explained)

@@ -14,9 +14,56 @@ from numpy.typing import NDArray
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset, RegionRole
 
-LARGEST_SIDE = 224
+PICTURE_SIDE = 224
 """Voxels along the longest side; a picture's plane has about 400 pixels."""
 AIR_HU = -1024.0
+
+
+@dataclass(frozen=True)
+class DisplayGrid:
+    """Equally spaced and upright: axes run to the patient's left, back and head.
+
+    Attributes:
+        first_mm: (x, y, z), LPS, of the first voxel's centre.
+        step_mm: Spacing.
+        size: (x, y, z) voxels.
+    """
+
+    first_mm: tuple[float, float, float]
+    step_mm: float
+    size: tuple[int, int, int]
+
+    def sample(self, source: sitk.Image, interpolator: int, outside: float = 0.0) -> NDArray[np.float32]:
+        """Values (z, y, x) of an image of any geometry, ``outside`` where it does not reach."""
+        target = sitk.Resample(
+            source, self.size, sitk.Transform(), interpolator, self.first_mm, [self.step_mm] * 3,
+            np.eye(3).ravel().tolist(), outside, sitk.sitkFloat32,
+        )  # fmt: skip
+        return np.asarray(sitk.GetArrayFromImage(target), dtype=np.float32)
+
+    def voxel(self, place_mm: NDArray[np.float64]) -> tuple[int, int, int]:
+        """(z, y, x) of the voxel that holds a place (x, y, z), or the nearest one."""
+        at = np.round((place_mm - self.first_mm) / self.step_mm)
+        x, y, z = (int(np.clip(c, 0, n - 1)) for c, n in zip(at, self.size, strict=True))
+        return z, y, x
+
+
+def display_grid(
+    image: sitk.Image, properties: CaseProperties, grid_size: tuple[int, int, int], *, side: int
+) -> DisplayGrid:
+    """A grid that covers what the network saw of an image, as fine as the image or ``side`` voxels long.
+
+    Args:
+        image: Base image, any geometry.
+        properties: Of the preprocessed case: its grid's place in space.
+        grid_size: (z, y, x) voxels of that grid.
+        side: Most voxels along the longest side.
+    """
+    low, high = _box(image, properties, grid_size)
+    step = max(min(image.GetSpacing()), float((high - low).max()) / side)
+    x, y, z = (max(1, math.ceil(e / step)) for e in high - low)
+    first = low + step / 2
+    return DisplayGrid((float(first[0]), float(first[1]), float(first[2])), step, (x, y, z))
 
 
 @dataclass(frozen=True)
@@ -68,29 +115,17 @@ def display_case(
         grid_size: (z, y, x) voxels of that grid.
         centre_voxel: (z, y, x) on that grid, where the planes should cross.
     """
-    low, high = _box(image, properties, grid_size)
-    step = max(min(image.GetSpacing()), float((high - low).max()) / LARGEST_SIDE)
-    size = [max(1, math.ceil(e / step)) for e in (high - low)]
+    grid = display_grid(image, properties, grid_size, side=PICTURE_SIDE)
     base_is_ct = dataset.base.role == "ct"
-    outside = AIR_HU if base_is_ct else 0.0
-
-    def layer(source: sitk.Image, interpolator: int, fill: float) -> NDArray[np.float32]:
-        target = sitk.Resample(
-            source, size, sitk.Transform(), interpolator, (low + step / 2).tolist(), [step] * 3,
-            np.eye(3).ravel().tolist(), fill, sitk.sitkFloat32,
-        )  # fmt: skip
-        return np.asarray(sitk.GetArrayFromImage(target), dtype=np.float32)
-
-    array = layer(image, sitk.sitkLinear, outside)
-    labels = np.zeros(array.shape, np.uint8) if regions is None else layer(regions, sitk.sitkNearestNeighbor, 0.0)
-    centre = (position_mm(properties, centre_voxel) - low) // step
-    x, y, z = (int(np.clip(c, 0, n - 1)) for c, n in zip(centre, size, strict=True))
+    array = grid.sample(image, sitk.sitkLinear, AIR_HU if base_is_ct else 0.0)
+    nearest = sitk.sitkNearestNeighbor
+    labels = np.zeros(array.shape, np.uint8) if regions is None else grid.sample(regions, nearest).astype(np.uint8)
     return DisplayCase(
         image=array,
-        regions=labels.astype(np.uint8),
-        explanation=None if explanation is None else layer(explanation, sitk.sitkNearestNeighbor, 0.0),
-        spacing=(step, step, step),
-        centre=(z, y, x),
+        regions=labels,
+        explanation=None if explanation is None else grid.sample(explanation, nearest),
+        spacing=(grid.step_mm,) * 3,
+        centre=grid.voxel(position_mm(properties, centre_voxel)),
         roles={r.value: r.role for r in dataset.regions},
         is_ct=base_is_ct,
     )

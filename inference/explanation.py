@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,18 +84,10 @@ def images_on_ct(
     return images if regions is None else {**images, "regions": on_own_grid(regions, own)}
 
 
-def write_explanation(
-    output: Path, case: PreprocessedCase, explanation: Explanation, regions: sitk.Image | None, own: Geometry
-) -> sitk.Image:
-    """Write the images of one case into ``output/explanation``.
-
-    Returns:
-        The explanation image, as written.
-    """
-    images = images_on_ct(case, explanation, regions, own)
+def write_images(output: Path, case: str, images: Mapping[str, sitk.Image]) -> None:
+    """Write the images of one case into ``output/explanation``."""
     for name, image in images.items():
-        write_image(Path(output) / "explanation" / f"{case.properties.case}_{name}{ENDING}", image)
-    return images["explanation"]
+        write_image(Path(output) / "explanation" / f"{case}_{name}{ENDING}", image)
 
 
 def _scaled(image: NDArray[np.float32]) -> NDArray[np.float32]:

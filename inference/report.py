@@ -1,18 +1,25 @@
-"""`report.html`: one file that opens from disk, without a network, and shows every case's answer and why."""
+"""`report.html`: opens from disk without a network, and shows every case's answer and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reactkd_auto.dataset import Dataset
+from reactkd_auto.drawing.style import COLOURS, ROLE_COLOURS
+from reactkd_auto.drawing.windows import CT_WINDOWS, SHAPE
+from reactkd_auto.inference.graph_drawing import node_marks
+from reactkd_auto.inference.report_contents import Pictures, ViewerContents, packed_niivue, shown_bytes
 from reactkd_auto.inference.results import CaseResult
 from reactkd_auto.jsonio import write_text
-from reactkd_auto.pages import data_url, render
+from reactkd_auto.pages import render
 
-EMBEDDED_PICTURES = 50
-"""More pictures than this are linked instead of embedded: a page of hundreds of megabytes opens nowhere."""
+ONE_FILE_BYTES = 64 * 2**20
+"""Volumes and pictures of this size, about 20 cases, fit into one page that browsers open with ease; if there is more,
+each case has a page of its own."""
+CASE_PAGES = "case_pages"
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 CLASS_COLOURS = ("#3b7ddd", "#e08a1e", "#2f9e73", "#b0569c", "#8a6d3b", "#5b6b7b")
 
@@ -33,35 +40,61 @@ class ModelFacts:
 
 
 def write_report(
-    output: Path, results: Sequence[CaseResult], classes: Sequence[str], facts: ModelFacts, *, explained: bool
+    output: Path, results: Sequence[CaseResult], dataset: Dataset, facts: ModelFacts, *, explained: bool
 ) -> Path:
-    """Write ``output/report.html`` from the answers and the pictures in ``output/pictures``."""
-    embed = sum(r.picture for r in results) <= EMBEDDED_PICTURES
-    colours = {c: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, c in enumerate(classes)}
-    page = render(
-        TEMPLATE,
-        results=results,
-        counts=_counts(results),
-        classes=classes,
-        colours=colours,
-        facts=facts,
-        pictures={r.case: _picture(output, r.case, embed=embed) for r in results if r.picture},
-        widest={r.case: _largest_importance(r) for r in results},
-        explained=explained,
-    )
+    """Write ``output/report.html`` from the answers and from what lies in ``output/pictures`` and ``output/viewer``.
+
+    Every page is self-contained. Up to `ONE_FILE_BYTES` there is one; else ``report.html`` holds the table, and
+    ``output/case_pages/CASE.html`` a case.
+    """
     path = Path(output) / "report.html"
-    write_text(path, page)
+    common = _common(results, dataset, facts, explained=explained)
+    if sum(shown_bytes(output, r) for r in results) <= ONE_FILE_BYTES:
+        links = {r.case: f"#case-{r.case}" for r in results}
+        _write(path, output, common, listed=results, shown=results, links=links, up="#top")
+        return path
+    for result in results:
+        page = Path(output) / CASE_PAGES / f"{result.case}.html"
+        _write(page, output, common, listed=(), shown=(result,), links={}, up="../report.html")
+    links = {r.case: f"{CASE_PAGES}/{r.case}.html" for r in results}
+    _write(path, output, common, listed=results, shown=(), links=links, up="")
     return path
 
 
-def _counts(results: Sequence[CaseResult]) -> Mapping[str, int]:
-    return {s: sum(r.status == s for r in results) for s in ("classified", "not classified", "failed")}
+def _write(path: Path, output: Path, common: dict[str, Any], *, shown: Sequence[CaseResult], **values: Any) -> None:
+    viewers = {r.case: ViewerContents.read(output, r.case) for r in shown if r.picture}
+    pictures = {r.case: Pictures.read(output, r.case) for r in shown if r.picture}
+    niivue = packed_niivue() if viewers else ""
+    write_text(
+        path, render(TEMPLATE, **common, shown=shown, viewers=viewers, pictures=pictures, niivue=niivue, **values)
+    )
 
 
-def _picture(output: Path, case: str, *, embed: bool) -> str:
-    """A data URL, or a relative link."""
-    relative = f"pictures/{case}.png"
-    return data_url(Path(output) / relative) if embed else relative
+def _common(results: Sequence[CaseResult], dataset: Dataset, facts: ModelFacts, *, explained: bool) -> dict[str, Any]:
+    """What every page of a run shares."""
+    statuses = ("classified", "not classified", "failed")
+    return {
+        "counts": {s: sum(r.status == s for r in results) for s in statuses},
+        "classes": dataset.classes,
+        "colours": {c: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, c in enumerate(dataset.classes)},
+        "facts": facts,
+        "widest": {r.case: _largest_importance(r) for r in results},
+        "marks": {r.case: node_marks(r.regions) for r in results},
+        "explained": explained,
+        "windows": CT_WINDOWS if dataset.base.role == "ct" else (SHAPE,),
+        "region_colours": region_colours(dataset),
+    }
+
+
+def region_colours(dataset: Dataset) -> tuple[tuple[int, str, str], ...]:
+    """(value, name, colour) of each region: the colour of its role, other colours for further ones of that role."""
+    seen: set[str] = set()
+    rows = []
+    for i, region in enumerate(dataset.regions):
+        colour = COLOURS[i % len(COLOURS)] if region.role in seen else ROLE_COLOURS[region.role]
+        seen.add(region.role)
+        rows.append((region.value, region.name, colour))
+    return tuple(rows)
 
 
 def _largest_importance(result: CaseResult) -> float:

@@ -27,7 +27,12 @@ class Window:
 
 SOFT_TISSUE = Window("soft tissue", -160.0, 240.0, "HU")
 LUNG = Window("lung", -1350.0, 150.0, "HU")
+LIVER = Window("liver", -45.0, 105.0, "HU")
+MEDIASTINUM = Window("mediastinum", -125.0, 225.0, "HU")
+BONE = Window("bone", -500.0, 1300.0, "HU")
+BRAIN = Window("brain", 0.0, 80.0, "HU")
 SHAPE = Window("shape mask", 0.0, 1.0)
+CT_WINDOWS = (SOFT_TISSUE, LIVER, MEDIASTINUM, LUNG, BONE, BRAIN)
 MOSTLY_AIR_HU = -400.0
 
 

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from reactkd_auto.inference.report import ModelFacts, describe_model, write_report
+from reactkd_auto.dataset import Region
+from reactkd_auto.inference import report
+from reactkd_auto.inference.report import ModelFacts, describe_model, region_colours, write_report
 from reactkd_auto.inference.results import CaseResult, RegionRow, normalised_entropy
 from reactkd_auto.inference.tables import prediction_columns, write_tables
 from reactkd_auto.jsonio import read_json
 from reactkd_auto.model_folder import ModelConfig
 from tests.builders import small_dataset, small_plan
+from tests.inference.test_viewer import write_small_viewer
 
 CLASSES = ("low", "high")
+DATASET = small_dataset()
 FACTS = ModelFacts("Small", (("trained on", "<b>Small</b>"),), ("Trained on 3 cases only.",))
 LESION = RegionRow("lesion 1", "lesion", 1500.0, 1.0, 0.75, 0.1, "high", (0.2, 0.8))
 RESULTS = (
@@ -56,14 +60,23 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> tuple[_Page, str]:
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").write_bytes(b"\x89PNG")
-    text = write_report(tmp_path, RESULTS, CLASSES, FACTS, explained=True).read_text(encoding="utf-8")
-    parsed = _Page()
+def _folder(output: Path) -> Path:
+    (output / "pictures").mkdir()
+    (output / "pictures" / "a.png").write_bytes(b"\x89PNG")
+    (output / "pictures" / "a_graph.svg").write_text("<svg/>")
+    write_small_viewer(output, "a")
+    return output
+
+
+def _parsed(path: Path) -> tuple[_Page, str]:
+    text, parsed = path.read_text(encoding="utf-8"), _Page()
     parsed.feed(text)
     return parsed, text
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> tuple[_Page, str]:
+    return _parsed(write_report(_folder(tmp_path), RESULTS, DATASET, FACTS, explained=True))
 
 
 def test_the_page_is_well_formed_and_its_ids_are_unique(page: tuple[_Page, str]) -> None:
@@ -72,9 +85,29 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(page: tuple[_Page, str])
 
 
 def test_the_page_fetches_nothing(page: tuple[_Page, str]) -> None:
-    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page[0].links)
-    assert "http" not in page[1]
+    assert all(link.startswith(("#", "data:image/")) for link in page[0].links)
+    assert "://" not in page[1]
     assert "url(" not in page[1]
+
+
+def test_more_than_one_page_can_hold_is_a_page_a_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "ONE_FILE_BYTES", 100)
+    table, text = _parsed(write_report(_folder(tmp_path), RESULTS, DATASET, FACTS, explained=True))
+    assert table.links == ["case_pages/a.html", "case_pages/b.html", "case_pages/c.html"]
+    assert "data:image" not in text
+    for case in ("a", "b", "c"):
+        page, text = _parsed(tmp_path / "case_pages" / f"{case}.html")
+        assert page.open == []
+        assert all(link == "../report.html" or link.startswith("data:image/") for link in page.links)
+        assert f"case-{case}" in page.ids
+        assert ("niivue" in page.ids) == (case == "a")
+        assert "trained on" in text
+
+
+def test_regions_of_one_role_have_different_colours() -> None:
+    regions = (Region("liver", 1, "organ"), Region("spleen", 2, "organ"), Region("lesion", 3, "lesion"))
+    colours = [colour for _, _, colour in region_colours(small_dataset(regions=regions))]
+    assert len(set(colours)) == 3
 
 
 def test_the_page_says_what_it_must(page: tuple[_Page, str]) -> None:
