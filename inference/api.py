@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.imageio.sources import without_folders
-from reactkd_auto.inference.inputs import InputCase, find_cases, hash_files, opened_input
-from reactkd_auto.inference.results import CaseResult, finished_result, write_result
+from reactkd_auto.execution import Execution
+from reactkd_auto.execution.options import EngineName
+from reactkd_auto.execution.parts import Part
+from reactkd_auto.inference.inputs import find_cases, opened_input
+from reactkd_auto.inference.results import CaseResult
 from reactkd_auto.inference.tables import write_tables
-from reactkd_auto.jsonio import content_hash
 from reactkd_auto.lock import locked
-from reactkd_auto.progress import track
 from reactkd_auto.provenance import write_run
 
 if TYPE_CHECKING:
     from reactkd_auto.inference.model import LoadedModel
-
-PREDICTION_VERSION = 3
-"""Raised when prediction changes its results, so that finished cases are predicted again."""
 
 ROOMS = ("cases", "explanation", "pictures", "viewer", "case_pages", "dicom")
 """Folders of the output folder."""
@@ -38,13 +35,13 @@ class Predictions:
         output: Its folder.
         model: The model folder that was used.
         results: One a case, sorted by name.
-        report: The page to open.
+        report: The page to open; None of a part, which writes answers only.
     """
 
     output: Path
     model: Path
     results: tuple[CaseResult, ...]
-    report: Path
+    report: Path | None
 
     def count(self, status: str) -> int:
         """Cases of a status: ``classified``, ``not classified`` or ``failed``."""
@@ -66,6 +63,9 @@ def predict(
     explanation: bool = True,
     flips: bool = True,
     dicom: bool = False,
+    engine: EngineName = "local",
+    workers: int | None = None,
+    part: Part | None = None,
 ) -> Predictions:
     """Classify every CT of a folder, and explain the answers; run again, finished cases are kept.
 
@@ -84,6 +84,11 @@ def predict(
         explanation: Explanation images and pictures.
         flips: Average mirror images too, where the plan allows mirroring.
         dicom: Also write each answer as DICOM objects, where the CT came as DICOM; see `write_dicom`.
+        engine: ``local``: this machine; ``ray``: a Ray cluster, one worker with the model loaded a device.
+        workers: Cases at a time, each in a process of its own; None or 1 with ``local``: this process, in which
+            reading, network and writing overlap.
+        part: A share of the cases. Parts may run side by side into one folder; they leave answers, and the call without
+            a part makes tables and report, and whatever a killed part left out.
 
     Returns:
         The answers and where they are.
@@ -92,6 +97,8 @@ def predict(
         UserError: Bad input or model folder. A bad case is no error: its result has status ``failed``.
     """
     from reactkd_auto.device import choose_device
+    from reactkd_auto.inference.case_loop import predict_cases
+    from reactkd_auto.inference.case_prediction import Wanted
     from reactkd_auto.inference.model import choose_model, load_model
 
     folder, output = choose_model(model, dataset=dataset, workspace=workspace), Path(output)
@@ -115,8 +122,10 @@ def predict(
         "flips": flips,
         "dicom": dicom,
     }
-    wanted = {"explanation": explanation, "flips": flips, "dicom": dicom}
-    with locked(output, *ROOMS), opened_input(given, output) as place:
+    if part is not None and given.suffix.lower() == ".zip":
+        raise UserError(f"{given}: a zip, expected a folder for --num_parts; unpack it first.")
+    wanted = Wanted(explanation=explanation, flips=flips, dicom=dicom)
+    with locked(output, *ROOMS, shared=part is not None), opened_input(given, output) as place:
         cases = find_cases(
             place,
             loaded.dataset,
@@ -127,7 +136,12 @@ def predict(
         )
         if dicom and not any(c.channels[0].dicom for c in cases if 0 in c.channels):
             raise UserError(f"{given}: no DICOM series found, expected one for --dicom; leave it out for other images.")
-        results = [_answer(case, loaded, output, wanted) for case in track(cases, what="predict", quiet=quiet)]
+        if part is not None:
+            share = part.share([c.case for c in cases])
+            cases = [c for c in cases if c.case in share]
+        results = predict_cases(cases, loaded, output, wanted, Execution(engine, workers, quiet))
+        if part is not None:
+            return Predictions(output, folder.path, tuple(results), None)
         write_tables(output, results, loaded.dataset.classes)
         report = _report(output, results, loaded, explained=explanation)
         write_run(output, seed=seed, plan_hash=loaded.plan.hash, options=options)
@@ -141,43 +155,6 @@ def _check_places(given: Path, output: Path) -> None:
         raise UserError(f"{output}: a file, expected a folder for the results or nothing yet.")
     if given.is_dir() and output.resolve() in (given.resolve(), *given.resolve().parents):
         raise UserError(f"{output}: results would lie round the images, expected a folder beside or below {given}.")
-
-
-def _answer(case: InputCase, model: LoadedModel, output: Path, wanted: Mapping[str, bool]) -> CaseResult:
-    """One case's result: an earlier run's, a new one, or what is wrong with its files."""
-    from reactkd_auto.inference.case_prediction import predict_case
-
-    key = ""
-    try:
-        key = content_hash([PREDICTION_VERSION, model.hash, hash_files(case), wanted])
-        result = finished_result(output, case.case, key)
-        if result is not None:
-            logger.info("%s: finished before, kept.", case.case)
-            return result
-        result = predict_case(case, model, output, key=key, **wanted)
-    except UserError as error:
-        logger.info("%s: %s", case.case, error)
-        result = CaseResult(key, case.case, "failed", reason=str(error))
-    result = replace(
-        result,
-        reason=_without_folders(result.reason, case),
-        warnings=tuple(_without_folders(w, case) for w in result.warnings),
-    )
-    logger.info("%s: %s", case.case, _sentence(result))
-    write_result(output, result)
-    return result
-
-
-def _without_folders(sentence: str, case: InputCase) -> str:
-    files = [path for source in case.channels.values() for path in source.files]
-    return without_folders(sentence, files if case.regions is None else [*files, case.regions], case.case)
-
-
-def _sentence(result: CaseResult) -> str:
-    if result.status != "classified" or result.probabilities is None:
-        return f"{result.status}: {result.reason}"
-    spread = f" ± {result.uncertainty_std:.2f}" if result.uncertainty_std is not None else ""
-    return f"{result.predicted_class}, p = {max(result.probabilities):.2f}{spread}"
 
 
 def _report(output: Path, results: Sequence[CaseResult], model: LoadedModel, *, explained: bool) -> Path:

@@ -13,6 +13,8 @@ from reactkd_auto.commandline import (
     new_parser,
     run,
 )
+from reactkd_auto.execution import ENGINES
+from reactkd_auto.execution.parts import add_part_options, chosen_part
 
 DESCRIPTION = """\
 Classify CTs with a trained model, and explain each answer. Research use only.
@@ -30,6 +32,9 @@ output  report.html        open this: every case with its answer, picture and re
 A CT in which the model finds no region is "not classified", with the reason. A CT that cannot be read
 is "failed", the others are finished, and the exit code is 3. Run again, finished cases are kept.
 
+Many CTs: --engine ray, or --num_parts N --part_id K, one process a part, side by side into one folder; at the end the
+same command without a part makes tables and report, and predicts what a killed part left out.
+
 example: reactkd_predict -i ct_dir -o out -m results/Dataset001_NAME/auto/auto_seed0"""
 
 
@@ -46,6 +51,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no_explanation", action="store_true", help="only answers: faster, no images or pictures")
     parser.add_argument("--no_flips", action="store_true", help="don't average mirror images: faster")
+    parser.add_argument("--workers", type=int, help="cases at a time, in processes; else one process")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local", help="this machine, or a Ray cluster: one model a device"
+    )
+    add_part_options(parser)
     parser.add_argument("--dicom", action="store_true", help="also write DICOM objects, of CTs that came as DICOM")
     add_run_options(parser)
     return parser
@@ -61,10 +71,14 @@ def _program(arguments: argparse.Namespace) -> int:
 
     options = vars(arguments)
     explanation, flips = not options.pop("no_explanation"), not options.pop("no_flips")
-    predictions = predict(options.pop("input"), options.pop("output"), explanation=explanation, flips=flips, **options)
+    part = chosen_part(options.pop("num_parts"), options.pop("part_id"))
+    predictions = predict(
+        options.pop("input"), options.pop("output"), explanation=explanation, flips=flips, part=part, **options
+    )
     failed = predictions.count("failed")
+    report = predictions.report or "the report of the same command without --num_parts, once all parts are done"
     sys.stdout.write(
         f"{predictions.count('classified')} classified, {predictions.count('not classified')} not classified, "
-        f"{failed} failed. Look at {predictions.report}\n"
+        f"{failed} failed. Look at {report}\n"
     )
     return EXIT_SOME_CASES_FAILED if failed else 0

@@ -14,6 +14,7 @@ from reactkd_auto.dataset import Dataset, check_safe_name, read_dataset, write_d
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import Execution
 from reactkd_auto.execution.options import EngineName
+from reactkd_auto.execution.parts import Part
 from reactkd_auto.fingerprint import CaseFingerprint, Fingerprint, write_fingerprint
 from reactkd_auto.lock import locked
 from reactkd_auto.plan import Plan, Triple, TripleMm, write_plan
@@ -22,7 +23,7 @@ from reactkd_auto.planning.cost import with_cost
 from reactkd_auto.planning.dose import pool_noise
 from reactkd_auto.planning.hardware import choose_hardware
 from reactkd_auto.planning.measuring import measure_cases, read_rows, usable_cases
-from reactkd_auto.planning.parts import Part, gather, missing_parts, write_record
+from reactkd_auto.planning.parts import gather, missing_parts, write_record
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
 from reactkd_auto.planning.preprocess import mention_flags, remove_unused, update_cases
 from reactkd_auto.planning.report.page import write_plan_report

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 
 from reactkd_auto import commandline
-from reactkd_auto.errors import UserError
 from reactkd_auto.execution import ENGINES, Execution
+from reactkd_auto.execution.parts import add_part_options, chosen_part
 
 DESCRIPTION = """\
 Measure a raw dataset, plan every stage, assign folds and preprocess all cases.
@@ -40,8 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="processes of this machine, or a Ray cluster"
     )
-    parser.add_argument("--num_parts", type=int, default=1, help="do a share of the cases only, of so many parts")
-    parser.add_argument("--part_id", type=int, help="which part, from 0; see the how-to page about clusters")
+    add_part_options(parser)
     choices = parser.add_argument_group("choices that replace a rule's (noted in the plan as yours)")
     choices.add_argument("--spacing", type=float, nargs=3, metavar=("Z", "Y", "X"), help="spacing in mm")
     choices.add_argument(
@@ -54,7 +53,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     from reactkd_auto.planning.api import Options, run, run_part
-    from reactkd_auto.planning.parts import Part
     from reactkd_auto.planning.plan import Overrides
     from reactkd_auto.planning.rules.training import FOLDS
     from reactkd_auto.planning.table import plan_table
@@ -76,12 +74,10 @@ def _run(arguments: argparse.Namespace) -> int:
         overrides=overrides,
         execution=Execution(arguments.engine, arguments.workers, arguments.quiet),
     )
-    if arguments.part_id is not None:
-        part = run_part(options, Part(arguments.part_id, arguments.num_parts))
-        sys.stdout.write(f"{part.sentence}\n")
-        return _report(part.failures, part.cases)
-    if arguments.num_parts != 1:
-        raise UserError(f"--num_parts {arguments.num_parts}: expected --part_id with it; at the end leave both out.")
+    if part := chosen_part(arguments.num_parts, arguments.part_id):
+        done = run_part(options, part)
+        sys.stdout.write(f"{done.sentence}\n")
+        return _report(done.failures, done.cases)
     outcome = run(options)
     width = min(WIDEST, shutil.get_terminal_size((120, 24)).columns)
     if not arguments.quiet:

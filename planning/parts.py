@@ -11,31 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reactkd_auto.dataset import Dataset, LabelledCase
-from reactkd_auto.errors import UserError
+from reactkd_auto.execution.parts import Part
 from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.jsonio import content_hash, read_document, write_json
 from reactkd_auto.planning.fingerprint import MEASUREMENT_VERSION, measured_before
-
-
-@dataclass(frozen=True)
-class Part:
-    """Part ``number`` (from 0) of ``count``."""
-
-    number: int
-    count: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.number < self.count:
-            raise UserError(
-                f"--part_id {self.number}: expected 0…{self.count - 1}, a part of --num_parts {self.count}."
-            )
-
-    def share(self, names: Sequence[str]) -> set[str]:
-        """Every ``count``-th name in alphabetical order."""
-        return set(sorted(names)[self.number :: self.count])
-
-    def __str__(self) -> str:
-        return f"part {self.number} of 0…{self.count - 1}"
 
 
 @dataclass(frozen=True)

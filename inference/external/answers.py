@@ -13,7 +13,7 @@ from reactkd_auto.dose import DoseCalibration, calibrate, degrade
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio.sources import without_folders
 from reactkd_auto.inference.answer import answer_case
-from reactkd_auto.inference.api import PREDICTION_VERSION
+from reactkd_auto.inference.case_prediction import PREDICTION_VERSION
 from reactkd_auto.inference.external.conditions import Condition
 from reactkd_auto.inference.inputs import InputCase, hash_files
 from reactkd_auto.inference.model import LoadedModel

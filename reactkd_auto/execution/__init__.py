@@ -1,6 +1,6 @@
 """One case-parallel map: in this process, in local worker processes, or on a cluster; the results are the same."""
 
-from .capacity import BYTES_PER_WORKER, default_workers
+from .capacity import BYTES_PER_WORKER, default_workers, free_bytes
 from .mapping import map_cases
 from .options import ENGINES, Execution
 from .outcome import CaseFailure, attempt
@@ -14,6 +14,7 @@ __all__ = [
     "Execution",
     "attempt",
     "default_workers",
+    "free_bytes",
     "map_cases",
     "overlapped",
     "single_threaded",

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def on_this_machine(
-    function: Callable[[Any], Any], items: list[Any], *, workers: int | None, bytes_each: int
+    function: Callable[[Any], Any], items: list[Any], *, workers: int | None, bytes_each: int, devices: int = 0
 ) -> Iterator[tuple[int, Any]]:
-    """One worker is this process; more are spawned."""
+    """One worker is this process; more are spawned, and share the machine's devices."""
     workers = min(default_workers(bytes_each) if workers is None else workers, len(items))
     with single_threaded():
         if workers <= 1:

@@ -21,7 +21,13 @@ class Engine(Protocol):
     """Does each item once and yields (its index, result or `CaseFailure`) as they come."""
 
     def __call__(
-        self, function: Callable[[Any], Any], items: list[Any], *, workers: int | None, bytes_each: int
+        self,
+        function: Callable[[Any], Any],
+        items: list[Any],
+        *,
+        workers: int | None,
+        bytes_each: int,
+        devices: int,
     ) -> Iterator[tuple[int, Any]]:
         """A closed generator gives up what is not done and leaves no process behind."""
         ...
@@ -36,6 +42,7 @@ def map_cases(
     *,
     execution: Execution,
     bytes_each: int = BYTES_PER_WORKER,
+    devices: int = 0,
     what: str = "cases",
     name: Callable[[Item], str] = str,
 ) -> Iterator[tuple[Item, Result | CaseFailure]]:
@@ -49,6 +56,7 @@ def map_cases(
         execution: Engine and workers. A script that uses more than one worker needs the
             ``if __name__ == "__main__":`` guard (processes are spawned).
         bytes_each: Memory that a case may take.
+        devices: CUDA devices that a worker has to itself, on a cluster; workers of this machine share what it has.
         what: What the progress bar says.
         name: How an item is called in messages.
 
@@ -61,7 +69,9 @@ def map_cases(
     items = list(items)
     if not items:
         return
-    results = _ENGINES[execution.engine](function, items, workers=execution.workers, bytes_each=bytes_each)
+    results = _ENGINES[execution.engine](
+        function, items, workers=execution.workers, bytes_each=bytes_each, devices=devices
+    )
     finished: dict[int, Result | CaseFailure] = {}
     following = 0
     for index, result in track(results, what=what, total=len(items), quiet=execution.quiet):

@@ -27,13 +27,17 @@ _STORE_BYTES = 128 * 2**20
 
 
 def on_ray(
-    function: Callable[[Any], Any], items: list[Any], *, workers: int | None, bytes_each: int
+    function: Callable[[Any], Any], items: list[Any], *, workers: int | None, bytes_each: int, devices: int = 0
 ) -> Iterator[tuple[int, Any]]:
-    """Each case as one task of one core and ``bytes_each`` of memory."""
+    """Each case as one task of one core, ``bytes_each`` of memory and so many CUDA devices.
+
+    Ray gives a device to one task at a time and keeps its worker process for the next one, which finds there what the
+    function has cached: an actor a device, whose cases are begun anew elsewhere when it dies.
+    """
     ray = _import_ray()
     with _connected(ray, workers or min(default_workers(bytes_each), len(items))):
         room = min(bytes_each, _largest_memory(ray))
-        task = ray.remote(num_cpus=1, memory=room, max_retries=RETRIES)(_apply)
+        task = ray.remote(num_cpus=1, memory=room, num_gpus=devices, max_retries=RETRIES)(_apply)
         shared = ray.put(function)
         waiting = deque(enumerate(items))
         running: dict[Any, int] = {}
