@@ -20,7 +20,7 @@ from reactkd_auto.inference.region_table import region_rows
 from reactkd_auto.inference.results import CaseResult, RegionSource, normalised_entropy
 from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing import preprocess_case
-from reactkd_auto.preprocessing.batch import centre_window, collate
+from reactkd_auto.preprocessing.batch import Batch, centre_window, collate
 from reactkd_auto.preprocessing.supervoxels import supervoxel_map, supervoxel_values
 from reactkd_auto.regions.slots import node_slots
 
@@ -80,8 +80,7 @@ def answer_case(read: ReadCase, model: LoadedModel, *, key: str, explanation: bo
     raw = RawCase(case, read.raw.images, regions.image)
     prepared = preprocess_case(raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case, label=None)
     window = centre_window(model.plan)
-    batch = collate([_cut(prepared, window)], model.plan, model.dataset).to(model.device)
-    ensemble = run_ensemble(model, batch, flips=flips)
+    ensemble = run_ensemble(model, patch_batch(prepared, model), flips=flips)
     explained = explain(ensemble, prepared, window) if explanation else None
     result = _classified(blank, prepared, ensemble, explained, model)
     return Answer(result, read, regions.image, prepared, explained)
@@ -164,6 +163,11 @@ def _has_any(regions: sitk.Image | None, values: Sequence[int]) -> bool:
 def _without_coarse(plan: Plan) -> Plan:
     """The plan without the localiser's image, which has done its work by then."""
     return replace(plan, localiser=replace(plan.localiser, enabled=False))
+
+
+def patch_batch(case: PreprocessedCase, model: LoadedModel) -> Batch:
+    """The part of a case that the network sees, on its device."""
+    return collate([_cut(case, centre_window(model.plan))], model.plan, model.dataset).to(model.device)
 
 
 def _cut(case: PreprocessedCase, window: tuple[slice, slice, slice]) -> PreprocessedCase:

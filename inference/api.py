@@ -19,6 +19,7 @@ from reactkd_auto.lock import locked
 from reactkd_auto.provenance import write_run
 
 if TYPE_CHECKING:
+    from reactkd_auto.inference.explanation_checks import ExplanationChecks
     from reactkd_auto.inference.model import LoadedModel
 
 ROOMS = ("cases", "explanation", "pictures", "viewer", "case_pages", "dicom")
@@ -63,6 +64,7 @@ def predict(
     explanation: bool = True,
     flips: bool = True,
     dicom: bool = False,
+    check_explanations: bool = False,
     engine: EngineName = "local",
     workers: int | None = None,
     part: Part | None = None,
@@ -84,6 +86,7 @@ def predict(
         explanation: Explanation images and pictures.
         flips: Average mirror images too, where the plan allows mirroring.
         dicom: Also write each answer as DICOM objects, where the CT came as DICOM; see `write_dicom`.
+        check_explanations: Afterwards, judge the explanations by numbers; see `judge_explanations`.
         engine: ``local``: this machine; ``ray``: a Ray cluster, one worker with the model loaded a device.
         workers: Cases at a time, each in a process of its own; None or 1 with ``local``: this process, in which
             reading, network and writing overlap.
@@ -99,6 +102,7 @@ def predict(
     from reactkd_auto.device import choose_device
     from reactkd_auto.inference.case_loop import predict_cases
     from reactkd_auto.inference.case_prediction import Wanted
+    from reactkd_auto.inference.explanation_checks import judge_explanations
     from reactkd_auto.inference.model import choose_model, load_model
 
     folder, output = choose_model(model, dataset=dataset, workspace=workspace), Path(output)
@@ -143,7 +147,8 @@ def predict(
         if part is not None:
             return Predictions(output, folder.path, tuple(results), None)
         write_tables(output, results, loaded.dataset.classes)
-        report = _report(output, results, loaded, explained=explanation)
+        checks = judge_explanations(cases, loaded, output, quiet=quiet) if check_explanations else None
+        report = _report(output, results, loaded, checks, explained=explanation)
         write_run(output, seed=seed, plan_hash=loaded.plan.hash, options=options)
     return Predictions(output, folder.path, tuple(results), report)
 
@@ -157,7 +162,14 @@ def _check_places(given: Path, output: Path) -> None:
         raise UserError(f"{output}: results would lie round the images, expected a folder beside or below {given}.")
 
 
-def _report(output: Path, results: Sequence[CaseResult], model: LoadedModel, *, explained: bool) -> Path:
+def _report(
+    output: Path,
+    results: Sequence[CaseResult],
+    model: LoadedModel,
+    checks: ExplanationChecks | None,
+    *,
+    explained: bool,
+) -> Path:
     from reactkd_auto.inference.report import describe_model, write_report
 
     facts = describe_model(
@@ -167,4 +179,4 @@ def _report(output: Path, results: Sequence[CaseResult], model: LoadedModel, *, 
         folds=model.folds,
         fingerprint=model.fingerprint,
     )
-    return write_report(output, results, model.dataset, facts, explained=explained)
+    return write_report(output, results, model.dataset, facts, explained=explained, checks=checks)

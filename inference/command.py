@@ -26,7 +26,9 @@ output  report.html        open this: every case with its answer, picture and re
         predictions.csv    case, status, predicted_class, p_<class>, uncertainty_std, entropy, reason (also .json)
         regions.csv        one row a region: volume, attention, importance, lesion grade
         explanation/       explanation, uncertainty, attention and regions in each CT's own geometry
-        pictures/          three planes through the most important lesion
+        pictures/          three planes through the most important lesion, and the region graph
+        viewer/            the small volumes that the report's viewer shows
+        explanation_checks.json  with --check_explanations: energy in lesions, deletion curve, randomisation
         dicom/             with --dicom: structured report, regions and explanation; they bear the patient's name
 
 A CT in which the model finds no region is "not classified", with the reason. A CT that cannot be read
@@ -56,6 +58,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--engine", choices=ENGINES, default="local", help="this machine, or a Ray cluster: one model a device"
     )
     add_part_options(parser)
+    parser.add_argument(
+        "--check_explanations",
+        action="store_true",
+        help="afterwards, judge the explanations by numbers: takes as long again",
+    )
     parser.add_argument("--dicom", action="store_true", help="also write DICOM objects, of CTs that came as DICOM")
     add_run_options(parser)
     return parser

@@ -115,7 +115,13 @@ def node_importance(readout: RegionReadout, state: ReadoutState, target: int, *,
 
 
 def graph_score(readout: RegionReadout, state: ReadoutState, features: Tensor, target: int) -> Tensor:
-    """z_c [B] of the graph's vote for node features [B, N, D] in place of the case's own.
+    """z_c [B] of the graph's vote for node features [B, N, D] in place of the case's own."""
+    votes = graph_votes(readout, state, features)
+    return votes[:, target] - votes.mean(dim=1)
+
+
+def graph_votes(readout: RegionReadout, state: ReadoutState, features: Tensor) -> Tensor:
+    """The graph's part of the logits [B, K] for node features [B, N, D] in place of the case's own.
 
     The readout is run on an image of one voxel a node, so that pooling hands back exactly ``features``.
     """
@@ -134,8 +140,7 @@ def graph_score(readout: RegionReadout, state: ReadoutState, features: Tensor, t
         edges=state.edges,
     )
     outputs = readout(maps, (), graph)
-    votes = outputs.logits - outputs.gap_logits
-    return votes[:, target] - votes.mean(dim=1)
+    return outputs.logits - outputs.gap_logits
 
 
 def class_activation(readout: RegionReadout, state: ReadoutState, target: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.drawing.style import COLOURS, ROLE_COLOURS
 from reactkd_auto.drawing.windows import CT_WINDOWS, SHAPE
+from reactkd_auto.inference.explanation_checks import ExplanationChecks
 from reactkd_auto.inference.graph_drawing import node_marks
 from reactkd_auto.inference.report_contents import Pictures, ViewerContents, packed_niivue, shown_bytes
 from reactkd_auto.inference.results import CaseResult
@@ -40,15 +41,21 @@ class ModelFacts:
 
 
 def write_report(
-    output: Path, results: Sequence[CaseResult], dataset: Dataset, facts: ModelFacts, *, explained: bool
+    output: Path,
+    results: Sequence[CaseResult],
+    dataset: Dataset,
+    facts: ModelFacts,
+    *,
+    explained: bool,
+    checks: ExplanationChecks | None = None,
 ) -> Path:
     """Write ``output/report.html`` from the answers and from what lies in ``output/pictures`` and ``output/viewer``.
 
     Every page is self-contained. Up to `ONE_FILE_BYTES` there is one; else ``report.html`` holds the table, and
-    ``output/case_pages/CASE.html`` a case.
+    ``output/case_pages/CASE.html`` a case. ``checks`` are shown beside the table.
     """
     path = Path(output) / "report.html"
-    common = _common(results, dataset, facts, explained=explained)
+    common = _common(results, dataset, facts, explained=explained) | {"checks": checks}
     if sum(shown_bytes(output, r) for r in results) <= ONE_FILE_BYTES:
         links = {r.case: f"#case-{r.case}" for r in results}
         _write(path, output, common, listed=results, shown=results, links=links, up="#top")
