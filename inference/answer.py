@@ -24,6 +24,8 @@ from reactkd_auto.preprocessing.batch import Batch, centre_window, collate
 from reactkd_auto.preprocessing.supervoxels import supervoxel_map, supervoxel_values
 from reactkd_auto.regions.slots import node_slots
 
+NOT_CALIBRATED = "The model has no calibration.json: probabilities are as the networks gave them."
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -108,7 +110,7 @@ def _classified(
         mutual_information=ensemble.mutual_information,
         members=len(ensemble.members),
         regions=region_rows(prepared, slots, ensemble, explained, calibration=calibration, classes=classes),
-        warnings=(*blank.warnings, *_warnings(prepared, explained)),
+        warnings=(*blank.warnings, *_warnings(prepared, explained), *([] if calibration else [NOT_CALIBRATED])),
         explained=explained is not None,
         picture=explained is not None,
     )
@@ -153,7 +155,10 @@ def _regions_of(read: ReadCase, model: LoadedModel) -> _Regions:
     if not model.localisers:
         return _Regions(None, "none", f"No region map was given (-r), and the model has no localiser to find {what}.")
     found = find_regions(read.raw.images[0], model)
-    return _Regions(found, "localiser", f"The model's localiser found no {what} in this image.")
+    reason = f"The model's localiser found no {what} in this image."
+    if found.implausible:
+        reason = f"The model's localiser found no {what} of a plausible size. {found.implausible}"
+    return _Regions(found.regions, "localiser", reason)
 
 
 def _has_any(regions: sitk.Image | None, values: Sequence[int]) -> bool:

@@ -75,9 +75,14 @@ def measured_noise(image: sitk.Image) -> float | None:
 
 
 def strange_noise(noise: float | None, trained: Range | None) -> str:
-    """The warning about a CT's noise; empty where there is nothing to warn of."""
-    if noise is None or trained is None or trained[0] <= noise <= trained[1]:
+    """The warning about a CT's noise; empty where there is nothing to warn of, or nothing to compare with."""
+    if trained is None or (noise is not None and trained[0] <= noise <= trained[1]):
         return ""
+    if noise is None:
+        return (
+            "Noise can't be measured: no soft tissue is homogeneous, or there is very much noise (training saw "
+            f"{trained[0]:.0f} to {trained[1]:.0f} HU)."
+        )
     what = "less" if noise < trained[0] else "more"
     return (
         f"Noise of {noise:.0f} HU is {what} than training saw ({trained[0]:.0f} to {trained[1]:.0f} HU): "

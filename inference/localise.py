@@ -38,28 +38,37 @@ class LesionLimits:
     most: int | None = None
 
 
-def find_regions(image: sitk.Image, model: LoadedModel) -> sitk.Image | None:
+@dataclass(frozen=True)
+class Found:
+    """What the localisers see in an image.
+
+    Attributes:
+        regions: uint8 region map on the image's grid, or None where nothing plausible was found.
+        implausible: What was left out, in words, where no lesion stays; else empty.
+    """
+
+    regions: sitk.Image | None
+    implausible: str = ""
+
+
+def find_regions(image: sitk.Image, model: LoadedModel) -> Found:
     """Regions that the model's localisers see in a whole image.
 
     Args:
         image: Base image in canonical orientation.
         model: With at least one localiser.
-
-    Returns:
-        uint8 region map on the image's grid, or None where nothing plausible was found.
     """
     dataset, plan = model.dataset, model.plan
     grid = coarse_grid(image, plan)
     stored = coarse_case(RawCase("", {0: image}, None), plan, dataset)[0].astype(np.float32)
     real = torch.from_numpy(stored * plan.normalisation[dataset.base.name].storage_scale)[None, None]
     normalised = normalise(real.to(model.device), dataset, plan, channels=(dataset.base.name,))
-    masks = plausible_masks(
-        average_probabilities(model.localisers, normalised),
-        dataset,
-        voxel_mm3=float(np.prod(grid.spacing_mm)),
-        limits=lesion_limits(model),
-    )
-    return label_image(masks, grid, image, dataset) if masks else None
+    probabilities, limits = average_probabilities(model.localisers, normalised), lesion_limits(model)
+    voxel_mm3 = float(np.prod(grid.spacing_mm))
+    masks = plausible_masks(probabilities, dataset, voxel_mm3=voxel_mm3, limits=limits)
+    lesions = set(dataset.region_values("lesion"))
+    sizes = [] if lesions & set(masks) else lesion_sizes(probabilities, dataset, voxel_mm3=voxel_mm3)
+    return Found(label_image(masks, grid, image, dataset) if masks else None, _in_words(sizes, limits))
 
 
 def average_probabilities(localisers: Sequence[Localiser], image: torch.Tensor) -> NDArray[np.float32]:
@@ -76,6 +85,27 @@ def average_probabilities(localisers: Sequence[Localiser], image: torch.Tensor) 
         total = sum(torch.softmax(network(image).float(), dim=1) for network in localisers)
     assert isinstance(total, torch.Tensor)
     return np.asarray((total[0] / len(localisers)).cpu().numpy(), dtype=np.float32)
+
+
+def lesion_sizes(probabilities: NDArray[np.float32], dataset: Dataset, *, voxel_mm3: float) -> list[float]:
+    """Volumes in mm³ of everything that the localisers call a lesion, plausible or not; as in `plausible_masks`."""
+    anything = LesionLimits(smallest_mm3=0.0)
+    masks = plausible_masks(probabilities, dataset, voxel_mm3=voxel_mm3, limits=anything)
+    sizes: list[float] = []
+    for value in set(dataset.region_values("lesion")) & set(masks):
+        labels = cc3d.connected_components(masks[value], connectivity=26)
+        sizes += (np.bincount(labels.ravel())[1:] * voxel_mm3).tolist()
+    return sizes
+
+
+def _in_words(sizes: Sequence[float], limits: LesionLimits) -> str:
+    if not sizes:
+        return ""
+    most = f"{limits.largest_mm3 / 1000:.3g} ml" if math.isfinite(limits.largest_mm3) else "any volume"
+    return (
+        f"The largest of what it found has {max(sizes) / 1000:.3g} ml, expected {limits.smallest_mm3 / 1000:.3g} ml to "
+        f"{most} (training cases, and a factor of {LESION_MARGIN:g})."
+    )
 
 
 def lesion_limits(model: LoadedModel) -> LesionLimits:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from reactkd_auto.calibration import read_calibration
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.fingerprint import Fingerprint
 from reactkd_auto.model_folder import ModelFolder
@@ -58,6 +59,7 @@ def model_card(model: ModelFolder, fingerprint: Fingerprint | None, metrics: Map
         few=FEW_CASES,
         evidence=list(_scores(metrics)) if metrics is not None else [],
         evaluated=metrics or {},
+        calibration=read_calibration(model.path),
     )
 
 

@@ -19,7 +19,6 @@ AS_THEY_ARE = (
     "model.json",
     "calibration.json",
     "cross_validation/metrics.json",
-    "cross_validation/calibration.json",
     "cross_validation/thresholds.json",
 )
 """Other documents, as far as the folder has them."""

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from scipy.special import softmax
 
+from reactkd_auto.calibration import Calibration, HeldOut, fit_calibration, write_calibration
 from reactkd_auto.dataset import Dataset, write_dataset
 from reactkd_auto.fingerprint import CaseFingerprint, DoseMeasurement
 from reactkd_auto.imageio import RawCase
@@ -40,6 +42,7 @@ def write_model(folder: Path, plan: Plan, *, folds: int = 2, dataset: Dataset | 
     dataset, model = dataset or small_dataset(), ModelFolder(folder)
     write_plan(folder / "plan.json", plan)
     write_dataset(folder, dataset)
+    write_calibration(folder, calibration_of(dataset.classes))
     model.write_config(ModelConfig("auto", ("CT",), 0))
     for fold in range(folds):
         student = with_opinions(build_student(plan, dataset, ("CT",), seed=fold), seed=3)
@@ -52,6 +55,16 @@ def write_model(folder: Path, plan: Plan, *, folds: int = 2, dataset: Dataset | 
             final.bias += torch.tensor([50.0, 0.0, 0.0])
         save_weights(model.localiser_weights(fold), localiser)
     return model
+
+
+def calibration_of(classes: tuple[str, ...], cases: int = 120) -> Calibration:
+    """Of answers that were three times too sure."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (cases, len(classes)))
+    labels = (softmax(logits, axis=1).cumsum(1) > rng.random((cases, 1))).argmax(1)
+    names = np.array([f"p{i}" for i in range(cases)], dtype=object)
+    held_out = HeldOut(names, np.arange(cases) % 5, labels, softmax(3 * logits, axis=1))
+    return fit_calibration(held_out, classes, seed=0)
 
 
 def simulated_ct(seed: int) -> tuple[sitk.Image, sitk.Image]:

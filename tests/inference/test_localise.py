@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import torch
 
 from reactkd_auto.imageio import same_grid
-from reactkd_auto.inference.localise import LesionLimits, find_regions, lesion_limits, plausible_masks
+from reactkd_auto.inference.localise import Found, LesionLimits, find_regions, lesion_limits, plausible_masks
 from reactkd_auto.inference.model import load_model
 from tests.builders import small_dataset
 from tests.inference.conftest import plan_for_tests, simulated_ct
@@ -87,7 +87,7 @@ def test_found_regions_lie_where_they_are_in_the_ct(model, oblique):
     if oblique:
         for image in (ct, drawn):
             image.SetDirection((0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0))
-    found = find_regions(sitk.SmoothingRecursiveGaussian(ct, 1.5), loaded)
+    found = find_regions(sitk.SmoothingRecursiveGaussian(ct, 1.5), loaded).regions
     assert same_grid(found, ct)
     labels, truth = sitk.GetArrayFromImage(found) > 0, sitk.GetArrayFromImage(drawn) > 0
     assert 2 * (labels & truth).sum() / (labels.sum() + truth.sum()) > 0.85
@@ -95,4 +95,4 @@ def test_found_regions_lie_where_they_are_in_the_ct(model, oblique):
 
 def test_a_ct_in_which_the_localiser_sees_nothing_has_no_regions(model):
     loaded = load_model(model, folds=None, device=torch.device("cpu"))
-    assert find_regions(simulated_ct(0)[0], loaded) is None
+    assert find_regions(simulated_ct(0)[0], loaded) == Found(None)

@@ -82,6 +82,7 @@ def test_what_is_handed_on_is_complete_and_nothing_else(exported):
     with zipfile.ZipFile(exported) as archive:
         assert archive.namelist() == [
             "MODEL_CARD.md",
+            "calibration.json",
             "cross_validation/metrics.json",
             "dataset.json",
             "fingerprint.json",
@@ -142,6 +143,8 @@ def test_the_card_says_what_the_folder_holds(exported):
         "* 2 of 3 folds are finished: the spread between folds is underestimated.",
         "**Not a medical device.**",
         "External validation: none is recorded",
+        "120 out-of-fold",
+        "Prediction sets promise 90 % coverage,\nfor each class.",
     ):
         assert line in card
     assert "kappa" not in card
@@ -171,7 +174,7 @@ def test_a_document_that_names_a_case_is_not_handed_on(trained, tmp_path, capsys
         ({"fold_0/student.safetensors": None}, "fold_0/student.safetensors is missing"),
         ({"manifest.json": None}, "no manifest.json"),
         ({"manifest.json": b"{}"}, "key 'files' is missing"),
-        ({"calibration.json": b"{}"}, "calibration.json is not in its manifest"),
+        ({"cross_validation/thresholds.json": b"{}"}, "thresholds.json is not in its manifest"),
         ({"fold_0/latest.pt": pickle.dumps(1)}, "holds 'fold_0/latest.pt', which has no place"),
         ({"fold_0/student.pkl": pickle.dumps(1)}, "has no place"),
         ({"../evil.json": b"{}"}, "would leave its folder"),
