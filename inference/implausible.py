@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.dose.evidence import noise_level
@@ -14,6 +16,7 @@ from reactkd_auto.dose.volumes import axial_stack
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio import array_spacing
 from reactkd_auto.inference.domain import SIZE_MARGIN, Domain, Range, at_levels
+from reactkd_auto.plan import TripleMm
 from reactkd_auto.preprocessing.supervoxels import body_mask
 from reactkd_auto.regions.intensities import measure_intensities
 from reactkd_auto.regions.lesions import lesion_components, whole_organ
@@ -25,6 +28,8 @@ CUT_BELOW_HU = -900.0
 CUT_ABOVE_HU = 1000.0
 CUT_SHARES = (0.01, 0.003)
 """Shares of voxels at exactly the lowest and the highest value that a window leaves and a scanner does not."""
+MOST_BODY_VOXELS = 2**23
+"""Of more, every n-th slice tells how the HU of a body are distributed."""
 
 Labels = NDArray[np.uint8]
 
@@ -42,7 +47,8 @@ def strange_intensities(image: sitk.Image, regions: sitk.Image | None, domain: D
         return ""
     if window := _window(image, domain):
         return f"The CT is cut to a window of {window[0]:.0f} to {window[1]:.0f} HU, expected the whole range."
-    found = at_levels(measure_intensities(image, regions, dataset, "ct").quantiles)
+    seen = image if regions is not None else image[:, :, :: math.ceil(image.GetNumberOfPixels() / MOST_BODY_VOXELS)]
+    found = at_levels(measure_intensities(seen, regions, dataset, "ct").quantiles)
     distance = domain.distance_hu(found)
     if distance <= domain.limit_hu:
         return ""
@@ -63,7 +69,7 @@ def strange_regions(image: sitk.Image, regions: sitk.Image, domain: Domain, data
         dataset: Of the model.
     """
     labels = sitk.GetArrayViewFromImage(regions)
-    return [*_organ(labels, regions, domain, dataset), *_position(image, labels, domain, dataset)]
+    return [*_organ(labels, array_spacing(image), domain, dataset), *_position(image, labels, domain, dataset)]
 
 
 def measured_noise(image: sitk.Image) -> float | None:
@@ -101,12 +107,14 @@ def _window(image: sitk.Image, domain: Domain) -> Range | None:
     return (low, high) if below or above else None
 
 
-def _organ(labels: Labels, regions: sitk.Image, domain: Domain, dataset: Dataset) -> Iterator[str]:
+def _organ(labels: Labels, spacing: TripleMm, domain: Domain, dataset: Dataset) -> Iterator[str]:
     """What is wrong with the organ's volume, lesions in it included."""
     if domain.organ_mm3 is None:
         return
-    components, _ = lesion_components(labels, dataset)
-    volume = float(whole_organ(labels, components, dataset).sum()) * float(np.prod(regions.GetSpacing()))
+    (box,) = ndimage.find_objects((labels > 0).view(np.uint8)) or [(slice(0, 1),) * 3]
+    part = np.ascontiguousarray(labels[box])
+    components, _ = lesion_components(part, dataset)
+    volume = float(whole_organ(part, components, dataset).sum()) * math.prod(spacing)
     low, high = domain.organ_mm3
     if not volume and domain.organ_always:
         yield "No organ was found, and every training case had one."
@@ -133,11 +141,8 @@ def _position(image: sitk.Image, labels: Labels, domain: Domain, dataset: Datase
 
 def _extent_mm(mask: NDArray[np.bool_], image: sitk.Image) -> NDArray[np.float64]:
     """Edges (z, y, x) of the box round a mask; 0 where it is empty."""
-    voxels = []
-    for axis in range(3):
-        places = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        voxels.append(places[-1] - places[0] + 1 if places.size else 0)
-    return np.array(voxels) * np.array(array_spacing(image))
+    (box,) = ndimage.find_objects(mask.view(np.uint8)) or [(slice(0, 0),) * 3]
+    return np.array([s.stop - s.start for s in box]) * np.array(array_spacing(image))
 
 
 def _share_in_body(image: sitk.Image, labels: Labels, dataset: Dataset) -> float:
