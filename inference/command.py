@@ -23,7 +23,8 @@ input   a folder of any nesting, one image or a zip: CASE_0000.nii.gz or CASE.ni
         DICOM series; each CT series is a case, named by a hash of its UID. Other channels (CASE_0001, a DICOM PET of
         the same frame of reference) are used if the model takes them, and are not needed
 output  report.html        open this: every case with its answer, picture and region table
-        predictions.csv    case, status, predicted_class, p_<class>, uncertainty_std, entropy, reason (also .json)
+        predictions.csv    case, status, predicted_class, p_<class>, prediction_set, reason and more (also .json)
+        lesions.csv        one row a lesion: volume, place, grade with probabilities, attention, importance
         regions.csv        one row a region: volume, attention, importance, lesion grade
         explanation/       explanation, uncertainty, attention and regions in each CT's own geometry
         pictures/          three planes through the most important lesion, and the region graph
@@ -31,8 +32,8 @@ output  report.html        open this: every case with its answer, picture and re
         explanation_checks.json  with --check_explanations: energy in lesions, deletion curve, randomisation
         dicom/             with --dicom: structured report, regions and explanation; they bear the patient's name
 
-A CT in which the model finds no region is "not classified", with the reason. A CT that cannot be read
-is "failed", the others are finished, and the exit code is 3. Run again, finished cases are kept.
+A CT in which the model finds no region, or that is unlike its cohort, is "not classified", with the reason. A CT that
+cannot be read is "failed", the others are finished, and the exit code is 3. Run again, finished cases are kept.
 
 Many CTs: --engine ray, or --num_parts N --part_id K, one process a part, side by side into one folder; at the end the
 same command without a part makes tables and report, and predicts what a killed part left out.
