@@ -178,5 +178,6 @@ def _report(
         config=model.config,
         folds=model.folds,
         fingerprint=model.fingerprint,
+        calibration=model.calibration,
     )
     return write_report(output, results, model.dataset, facts, explained=explained, checks=checks)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reactkd_auto.calibration import Calibration
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.drawing.style import COLOURS, ROLE_COLOURS
 from reactkd_auto.drawing.windows import CT_WINDOWS, SHAPE
@@ -109,13 +110,16 @@ def _largest_importance(result: CaseResult) -> float:
     return max((abs(row.importance or 0.0) for row in result.regions), default=0.0) or 1.0
 
 
-def describe_model(*, plan: Any, dataset: Any, config: Any, folds: Sequence[int], fingerprint: Any) -> ModelFacts:
+def describe_model(
+    *, plan: Any, dataset: Any, config: Any, folds: Sequence[int], fingerprint: Any, calibration: Calibration | None
+) -> ModelFacts:
     """Facts about a model for the report.
 
     Args:
         plan, dataset, config: Of the model folder.
         folds: Folds that were averaged.
         fingerprint: Of the training cohort, or None where the model folder has none.
+        calibration: How its probabilities are to be read, or None where the model folder does not say.
     """
     rows = [("trained on", dataset.name)]
     if fingerprint is not None:
@@ -134,6 +138,10 @@ def describe_model(*, plan: Any, dataset: Any, config: Any, folds: Sequence[int]
         ("field of view z × y × x", f"{extent} mm"),
         ("plan", f"{plan.name}, {plan.hash}"),
     ]
+    if calibration is not None:
+        promise = f"{calibration.coverage:.0%} {'for each class' if calibration.per_class else 'over all cases'}"
+        fitted = f"temperature {calibration.temperature:.2f} from {calibration.cases} out-of-fold answers"
+        rows.append(("calibration", f"{fitted}; sets promise {promise}"))
     if dataset.source:
         rows.append(("source of the cohort", dataset.source))
     warnings = []
@@ -141,4 +149,5 @@ def describe_model(*, plan: Any, dataset: Any, config: Any, folds: Sequence[int]
         warnings.append(f"Trained on {len(fingerprint.cases)} cases only: expect wide error margins.")
     if len(folds) < plan.folds:
         warnings.append(f"{len(folds)} of {plan.folds} folds are averaged: the spread between folds is underestimated.")
+    warnings += calibration.notes if calibration is not None else ()
     return ModelFacts(dataset.name, tuple(rows), tuple(warnings))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reactkd_auto.jsonio import atomic_path, write_json, write_text
+from reactkd_auto.tables import csv_text
 
 from .bootstrap import REPLICATES
 from .estimate import Estimate
@@ -80,13 +79,11 @@ def write_report(
 
 def metrics_csv(evaluation: Evaluation) -> str:
     """One row a number: metric, class, fold, n, value, low, high, method, reason; empty where undefined."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["metric", "class", "fold", "n", "value", "low", "high", "method", "reason"])
+    rows = []
     for metric, name, fold, n, x in _numbers(evaluation):
         limits = ["" if v is None else f"{v:.6g}" for v in (x.value, x.low, x.high)]
-        writer.writerow([metric, name, fold, n, *limits, x.method, x.reason])
-    return text.getvalue()
+        rows.append([metric, name, fold, n, *limits, x.method, x.reason])
+    return csv_text(["metric", "class", "fold", "n", "value", "low", "high", "method", "reason"], rows)
 
 
 def _numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estimate]]:

@@ -12,6 +12,7 @@ from reactkd_auto.inference.tables import prediction_columns, write_tables
 from reactkd_auto.jsonio import read_json
 from reactkd_auto.model_folder import ModelConfig
 from tests.builders import small_dataset, small_plan
+from tests.inference.conftest import calibration_of
 from tests.inference.test_viewer import write_small_viewer
 
 CLASSES = ("low", "high")
@@ -141,9 +142,16 @@ def test_entropy_is_zero_when_sure_and_one_when_even() -> None:
 def test_the_model_is_described_with_what_only_its_teachers_saw() -> None:
     dataset = small_dataset()
     facts = describe_model(
-        plan=small_plan(), dataset=dataset, config=ModelConfig("auto", ("CT",), 3), folds=[0], fingerprint=None
+        plan=small_plan(),
+        dataset=dataset,
+        config=ModelConfig("auto", ("CT",), 3),
+        folds=[0],
+        fingerprint=None,
+        calibration=calibration_of(dataset.classes, cases=15),
     )
     rows = dict(facts.rows)
     assert rows["channels only its teachers saw"] == "FDG, ACE"
     assert small_plan().hash in rows["plan"]
+    assert "from 15 out-of-fold answers; sets promise 90% over all cases" in rows["calibration"]
     assert any("1 of 3 folds" in w for w in facts.warnings)
+    assert any("not for each class" in w for w in facts.warnings)
