@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 
 from .errors import UserError
 from .jsonio import read_document, write_json, write_text
+from .tables import csv_text
 
 SCHEMA_VERSION = 1
 ChannelRole = Literal["ct", "binary_mask", "pet_suv", "mr", "other"]
@@ -210,13 +210,11 @@ def write_labels(path: Path, cases: Iterable[LabelledCase], classes: tuple[str, 
     """Write a label table that `read_labels` reads; a column ``site`` where any case has one."""
     rows = list(cases)
     with_sites = any(c.site for c in rows)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "patient", "label", *(["site"] if with_sites else [])])
+    cells = []
     for c in rows:
         label = "" if c.label is None else classes[c.label]
-        writer.writerow([c.case, c.patient, label, *([c.site] if with_sites else [])])
-    write_text(path, text.getvalue())
+        cells.append([c.case, c.patient, label, *([c.site] if with_sites else [])])
+    write_text(path, csv_text(["case", "patient", "label", *(["site"] if with_sites else [])], cells))
 
 
 def _labelled_case(path: Path, line: int, row: dict[str, str | None], classes: tuple[str, ...]) -> LabelledCase:
