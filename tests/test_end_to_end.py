@@ -81,6 +81,8 @@ def test_every_case_gets_a_row_with_probabilities(finished):
     for row in rows:
         assert row["status"] == "classified"
         assert sum(float(v) for k, v in row.items() if k.startswith("p_")) == pytest.approx(1, abs=1e-3)
+        assert row["prediction_set"] == "low_grade|high_grade"  # three held-out cases exclude nothing
+        assert float(row["noise_trained_low_hu"]) < float(row["noise_hu"]) < float(row["noise_trained_high_hu"])
 
 
 def test_explanation_lies_in_the_cts_own_geometry(finished):

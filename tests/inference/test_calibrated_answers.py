@@ -47,6 +47,12 @@ def test_probabilities_are_the_scaled_average_and_the_set_is_the_calibrations(fo
         assert row["set_coverage"] == "0.9"
 
 
+def test_noise_stands_beside_what_training_saw_and_a_warning_where_it_cannot_be_told(folders):
+    for row in rows_of(folders / "out" / "predictions.csv"):
+        assert (row["noise_hu"], row["noise_trained_low_hu"], row["noise_trained_high_hu"]) == ("", "8.0", "8.0")
+        assert "Noise can't be measured" in row["warnings"]
+
+
 def test_spread_of_folds_and_flips_add_up(folders):
     for row in rows_of(folders / "out" / "predictions.csv"):
         total, folds, flips = (float(row[k]) for k in ("uncertainty_std", "std_folds", "std_flips"))
