@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from reactkd_auto.calibration import read_calibration, scaled
 from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
 from reactkd_auto.inference.command import main
+from reactkd_auto.inference.evaluate_command import main as evaluate
 from tests.inference.conftest import LESION_CENTRES_MM, ORIGIN, measured_case, plan_for_tests, write_cohort, write_model
 
 
@@ -115,6 +116,15 @@ def test_another_calibration_answers_finished_cases_again(folders, tmp_path):
     second = predict(folders, tmp_path / "out", model=model)
     assert [r["uncalibrated_p_high"] for r in first] == [r["uncalibrated_p_high"] for r in second]
     assert all(a["p_high"] != b["p_high"] for a, b in zip(first, second, strict=True))
+
+
+def test_the_evaluation_of_these_tables_shows_both_kinds_of_probabilities_and_the_sets(folders, tmp_path):
+    (tmp_path / "labels.csv").write_text("case,label\na,low\nb,high\n")
+    table = folders / "out" / "predictions.csv"
+    assert evaluate(["-p", str(table), "-l", str(tmp_path / "labels.csv"), "-o", str(tmp_path / "evaluation")]) == 0
+    page = (tmp_path / "evaluation" / "evaluation.html").read_text()
+    assert "Before and after calibration" in page
+    assert "Prediction sets" in page
 
 
 def test_a_calibration_of_other_classes_is_refused(folders, tmp_path, capsys):
