@@ -14,6 +14,7 @@ COMMANDS = {
     "reactkd_predict": "inference.command",
     "reactkd_evaluate": "inference.evaluate_command",
     "reactkd_export_model": "inference.export_command",
+    "reactkd_export_onnx": "inference.export_onnx_command",
     "reactkd_install_model": "inference.install_command",
     "reactkd_verify_dataset": "dataset_conversion.verify_command",
     "reactkd_convert_dicom": "dataset_conversion.dicom.command",
@@ -75,6 +76,9 @@ setup(
     ],
     extras_require={
         "dicom": ["highdicom>=0.28"],  # --dicom: structured report, SEG, parametric map; pulls pyjpegls only
+        # reactkd_export_onnx and --backend onnx: 36 MB of wheels; onnxscript is what torch exports with
+        "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
+        "openvino": ["openvino>=2025.0"],  # --backend openvino: a 59 MB wheel
         "ray": ["ray>=2.40"],  # --engine ray: cases on a cluster
         "dev": [
             "ruff>=0.9",
@@ -88,6 +92,10 @@ setup(
             "build>=1.2",
             "highdicom>=0.28",
             "ray>=2.40",
+            "onnx>=1.18",
+            "onnxruntime>=1.22",
+            "onnxscript>=0.5",
+            "openvino>=2025.0",
         ],
     },
     entry_points={"console_scripts": [f"{name} = reactkd_auto.{module}:main" for name, module in COMMANDS.items()]},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reactkd_auto.inference.api import Predictions, predict
+    from reactkd_auto.inference.exported.api import export_onnx
     from reactkd_auto.inference.external.api import ExternalEvaluation, evaluate_external
     from reactkd_auto.inference.handover.export import export_model
     from reactkd_auto.inference.handover.install import install_model
@@ -19,6 +20,7 @@ __all__ = [
     "Predictor",
     "evaluate_external",
     "export_model",
+    "export_onnx",
     "install_model",
     "predict",
 ]
@@ -30,6 +32,7 @@ _MODULES = {
     "Predictor": "predictor",
     "evaluate_external": "external.api",
     "export_model": "handover.export",
+    "export_onnx": "exported.api",
     "install_model": "handover.install",
     "predict": "api",
 }

@@ -20,6 +20,7 @@ from reactkd_auto.provenance import write_run
 
 if TYPE_CHECKING:
     from reactkd_auto.inference.explanation_checks import ExplanationChecks
+    from reactkd_auto.inference.exported.backends import Backend
     from reactkd_auto.inference.model import LoadedModel
 
 ROOMS = ("cases", "explanation", "pictures", "viewer", "case_pages", "dicom")
@@ -68,6 +69,7 @@ def predict(
     engine: EngineName = "local",
     workers: int | None = None,
     part: Part | None = None,
+    backend: Backend = "torch",
 ) -> Predictions:
     """Classify every CT of a folder, and explain the answers; run again, finished cases are kept.
 
@@ -92,6 +94,7 @@ def predict(
             reading, network and writing overlap.
         part: A share of the cases. Parts may run side by side into one folder; they leave answers, and the call without
             a part makes tables and report, and whatever a killed part left out.
+        backend: ``torch``; ``onnx`` or ``openvino``: students that `export_onnx` wrote, on the processor.
 
     Returns:
         The answers and where they are.
@@ -106,7 +109,12 @@ def predict(
     from reactkd_auto.inference.model import choose_model, load_model
 
     folder, output = choose_model(model, dataset=dataset, workspace=workspace), Path(output)
-    loaded = load_model(folder, folds=None if folds is None else list(folds), device=choose_device(device))
+    if backend != "torch":
+        device = "cpu" if device == "auto" else device
+        if check_explanations:
+            raise UserError("--check_explanations: changes the network's weights, expected --backend torch.")
+    wanted_folds = None if folds is None else list(folds)
+    loaded = load_model(folder, folds=wanted_folds, device=choose_device(device), backend=backend)
     logger.info("Model %s, folds %s, on %s.", folder.path, " ".join(map(str, loaded.folds)), loaded.device)
     given, maps = Path(input), None if regions is None else Path(regions)
     _check_places(given, output)
@@ -125,6 +133,7 @@ def predict(
         "explanation": explanation,
         "flips": flips,
         "dicom": dicom,
+        "backend": backend,
     }
     if part is not None and given.suffix.lower() == ".zip":
         raise UserError(f"{given}: a zip, expected a folder for --num_parts; unpack it first.")

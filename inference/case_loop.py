@@ -11,6 +11,7 @@ from pathlib import Path
 from reactkd_auto.device import choose_device
 from reactkd_auto.execution import BYTES_PER_WORKER, CaseFailure, Execution, free_bytes, map_cases, overlapped
 from reactkd_auto.inference.case_prediction import CaseSteps, Wanted
+from reactkd_auto.inference.exported.backends import Backend
 from reactkd_auto.inference.inputs import InputCase
 from reactkd_auto.inference.model import LoadedModel, load_model
 from reactkd_auto.inference.results import CaseResult, write_result
@@ -45,7 +46,9 @@ def predict_cases(
     """
     if execution.engine == "local" and (execution.workers or 1) == 1:
         return list(track(_here(cases, model, output, wanted), what="predict", total=len(cases), quiet=execution.quiet))
-    task = partial(_predict_elsewhere, model=_Recipe(model.path, model.folds, model.device.type), output=output)
+    task = partial(
+        _predict_elsewhere, model=_Recipe(model.path, model.folds, model.device.type, model.backend), output=output
+    )
     results = []
     for case, result in map_cases(
         partial(task, wanted=wanted),
@@ -76,6 +79,7 @@ class _Recipe:
     folder: Path
     folds: tuple[int, ...]
     device: str
+    backend: Backend
 
 
 def _predict_elsewhere(case: InputCase, *, model: _Recipe, output: Path, wanted: Wanted) -> CaseResult:
@@ -85,4 +89,5 @@ def _predict_elsewhere(case: InputCase, *, model: _Recipe, output: Path, wanted:
 @lru_cache(maxsize=1)
 def _loaded(model: _Recipe) -> LoadedModel:
     """Once a process: workers live as long as the run."""
-    return load_model(ModelFolder(model.folder), folds=list(model.folds), device=choose_device(model.device))
+    device = choose_device(model.device)
+    return load_model(ModelFolder(model.folder), folds=list(model.folds), device=device, backend=model.backend)

@@ -60,6 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_part_options(parser)
     parser.add_argument(
+        "--backend",
+        choices=("torch", "onnx", "openvino"),
+        default="torch",
+        help="what runs the students; others than torch after reactkd_export_onnx, on the processor",
+    )
+    parser.add_argument(
         "--check_explanations",
         action="store_true",
         help="afterwards, judge the explanations by numbers: takes as long again",

@@ -20,6 +20,7 @@ from reactkd_auto.workspace import open_workspace
 if TYPE_CHECKING:
     import torch
 
+    from reactkd_auto.inference.exported.backends import Backend
     from reactkd_auto.networks import Localiser, Student
 
 
@@ -37,7 +38,8 @@ class LoadedModel:
         device: Where they are.
         calibration: How its probabilities are to be read; None in folders that have none.
         domain: What its cohort was like.
-        hash: Identity of documents and weights.
+        backend: What runs the students.
+        hash: Identity of documents, weights and backend.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class LoadedModel:
     device: torch.device
     calibration: Calibration | None
     domain: Domain
+    backend: Backend
     hash: str
 
     @property
@@ -75,22 +78,33 @@ def choose_model(model: Path | str | None, *, dataset: str | None, workspace: Pa
     return newest_model(place.root / "results" / place.find_dataset(dataset))
 
 
-def load_model(folder: ModelFolder, *, folds: list[int] | None, device: torch.device) -> LoadedModel:
+def load_model(
+    folder: ModelFolder, *, folds: list[int] | None, device: torch.device, backend: Backend = "torch"
+) -> LoadedModel:
     """Build the networks of the wanted folds (None: all finished ones) and read their weights.
 
+    Args:
+        folder: The model folder.
+        folds: Wanted folds.
+        device: Where the networks run.
+        backend: What runs the students; others than ``torch`` run exported ones on the processor.
+
     Raises:
-        UserError: A document or weights file is missing, damaged or of another model.
+        UserError: A document or weights file is missing, damaged or of another model; or a student was not exported.
     """
+    from reactkd_auto.inference.exported.backends import exported_student
     from reactkd_auto.networks import build_localiser, build_student, load_weights
 
     plan, dataset, config = folder.plan, folder.dataset, folder.config
     chosen = folder.choose_folds(folds)
     students, localisers = [], []
     files = [folder.student_weights(fold) for fold in chosen]
+    if backend != "torch" and device.type != "cpu":
+        raise UserError(f"--backend {backend}: runs on the processor, expected --device cpu or auto.")
     for path in files:
         student = build_student(plan, dataset, config.channels)
         load_weights(path, student)
-        students.append(student.to(device).eval())
+        students.append(exported_student(path.parent, student.to(device).eval(), backend))
     if plan.localiser.enabled:
         for path in (folder.localiser_weights(fold) for fold in chosen):
             if path.exists():
@@ -118,7 +132,8 @@ def load_model(folder: ModelFolder, *, folds: list[int] | None, device: torch.de
         device=device,
         calibration=calibration,
         domain=domain_of(fingerprint, plan, dataset),
-        hash=content_hash([plan.hash, dataset, config, calibration, known, chosen, *map(_file_hash, files)]),
+        backend=backend,
+        hash=content_hash([plan.hash, dataset, config, calibration, known, chosen, backend, *map(_file_hash, files)]),
     )
 
 

@@ -111,6 +111,6 @@ class RegionReadout(Thrifty):
     def _attend(self, scores: Tensor, node_valid: Tensor) -> Tensor:
         """Softmax of scores [B, N] over the case's lesion nodes, over all its nodes if it has none, 0 if no node."""
         lesions = node_valid & self.lesion_slots
-        allowed = torch.where(lesions.any(dim=1, keepdim=True), lesions, node_valid)
+        allowed = lesions | (node_valid & ~lesions.any(dim=1, keepdim=True))
         scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=1) * allowed

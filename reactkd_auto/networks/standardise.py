@@ -52,7 +52,7 @@ class RunningStandardisation(nn.Module):
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """μ and σ, (D,) each; kept in float64, because a variance is a small difference of large numbers."""
-        weight = self.weight.clamp(min=torch.finfo(torch.float64).tiny)
+        weight = torch.where(self.weight > 0, self.weight, torch.ones_like(self.weight))
         mean = self.first / weight
         sd = (self.second / weight - mean**2).clamp(min=0).sqrt().clamp(min=SMALLEST_SD)
         return mean.float(), torch.where(self.weight > 0, sd, torch.ones_like(sd)).float()

@@ -1,0 +1,1 @@
+"""Students as ONNX files, and prediction through onnxruntime or OpenVINO."""
