@@ -96,4 +96,6 @@ def geometry(image: sitk.Image) -> Geometry:
 
 def on_own_grid(regions: sitk.Image, own: Geometry) -> sitk.Image:
     """A canonical region map in the orientation of the file that the CT came in; labels are moved, not mixed."""
+    if geometry(regions) == own:
+        return regions
     return sitk.Resample(regions, own.reference(), sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)

@@ -30,15 +30,28 @@ def paint_on_ct(array: NDArray[Any], properties: CaseProperties) -> sitk.Image:
         float32 image with size, spacing, origin and direction of the CT; linearly interpolated, 0 outside of the
         case's box.
     """
-    image = grid_of(properties, array.shape).image(array.astype(np.float32))
-    return sitk.Resample(
-        image,
-        list(properties.original_size),
+    grid = grid_of(properties, array.shape)
+    whole = sitk.Image(properties.original_size, sitk.sitkFloat32)
+    whole.SetOrigin(properties.original_origin_mm)
+    whole.SetSpacing(properties.original_spacing_mm)
+    whole.SetDirection(properties.original_direction)
+    # Only the box, and a voxel of the grid round it: the rest of a whole CT is 0.
+    margin = np.ceil(max(grid.spacing_mm) / min(whole.GetSpacing()))
+    corners = np.array([whole.TransformPhysicalPointToContinuousIndex(p) for p in grid.corners().tolist()])
+    end = np.array(properties.original_size)
+    first = np.clip(np.floor(corners.min(axis=0)) - margin, 0, end).astype(int)
+    stop = np.clip(np.ceil(corners.max(axis=0)) + margin + 1, 0, end).astype(int)
+    if (stop <= first).any():
+        return whole
+    part = sitk.Resample(
+        grid.image(array.astype(np.float32)),
+        (stop - first).tolist(),
         sitk.Transform(),
         sitk.sitkLinear,
-        list(properties.original_origin_mm),
-        list(properties.original_spacing_mm),
-        list(properties.original_direction),
+        whole.TransformIndexToPhysicalPoint(first.tolist()),
+        whole.GetSpacing(),
+        whole.GetDirection(),
         0.0,
         sitk.sitkFloat32,
     )
+    return sitk.Paste(whole, part, part.GetSize(), [0, 0, 0], first.tolist())
