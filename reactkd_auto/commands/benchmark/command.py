@@ -7,9 +7,9 @@ from pathlib import Path
 
 from reactkd_auto.commandline import HelpFormatter, add_run_options, new_parser, run
 
-from . import dose, preprocess, training
+from . import dose, inference, preprocess, training
 
-_SUBJECTS = {"dose": dose, "preprocess": preprocess, "training": training}
+_SUBJECTS = {"dose": dose, "inference": inference, "preprocess": preprocess, "training": training}
 
 
 def build_parser() -> argparse.ArgumentParser:
