@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cc3d
 import numpy as np
 import SimpleITK as sitk
@@ -31,16 +33,16 @@ def resample_labels(regions: sitk.Image, grid: Grid, dataset: Dataset) -> NDArra
     largest = np.zeros(grid.size, np.float32)
     background = np.ones(grid.size, np.float32)
     margin = reach(regions, antialiasing_sigmas(regions, grid))
-    for value, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
+    boxes = {v: box for v, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
+    for value, box in boxes.items():
         share = resample(sitk.Equal(_box_of(regions, box, margin), value), grid)
         background -= share
         better = share > largest
         winner[better] = value
         largest[better] = share[better]
     winner[(largest < background - 1e-6) | ~covered(regions, grid)] = 0
-    _keep_lesions(winner, labels, regions, grid, dataset.region_values("lesion"))
+    lesions = {value: boxes[value] for value in dataset.region_values("lesion") if value in boxes}
+    _keep_lesions(winner, labels, regions, grid, lesions)
     return winner
 
 
@@ -52,13 +54,15 @@ def _box_of(regions: sitk.Image, box: tuple[slice, ...], margin: NDArray[np.int6
 
 
 def _keep_lesions(
-    result: NDArray[np.uint8], labels: NDArray[np.uint8], regions: sitk.Image, grid: Grid, values: tuple[int, ...]
+    result: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    regions: sitk.Image,
+    grid: Grid,
+    boxes: Mapping[int, tuple[slice, ...]],
 ) -> None:
-    for value in values:
-        found, count = cc3d.connected_components(labels == value, connectivity=26, return_N=True)
-        if not count:
-            continue
-        voxels = np.argwhere(found)
+    for value, box in boxes.items():
+        found, count = cc3d.connected_components(labels[box] == value, connectivity=26, return_N=True)
+        voxels = np.argwhere(found) + [b.start for b in box]
         number = found[found > 0]
         place = np.rint(_transformed(voxels, regions, grid)).astype(np.int64)
         inside = np.asarray(((place >= 0) & (place < np.array(grid.size))).all(axis=1))
