@@ -33,6 +33,7 @@ from reactkd_auto.model_folder import ModelFolder
 from reactkd_auto.networks import GraphInputs, Student, graph_inputs, student_channels
 from reactkd_auto.preprocessing.batch import Batch
 from reactkd_auto.preprocessing.normalise import normalise
+from reactkd_auto.regions.slots import node_slots
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a probability, between torch and another runtime, both in float32."""
@@ -83,12 +84,15 @@ def export_onnx(
         One check a fold and runtime.
 
     Raises:
-        UserError: The extra ``onnx`` is not installed, the CT is not classified, the network cannot be exported, or a
-            probability differs by more than 1e-4.
+        UserError: The extra ``onnx`` is not installed, the CT is not classified, the model has no region nodes, the
+            network cannot be exported, or a probability differs by more than 1e-4.
     """
     _require("onnx", "onnxscript", "onnxruntime")
     folder = choose_model(model, dataset=dataset, workspace=workspace)
     loaded = load_model(folder, folds=None if folds is None else list(folds), device=torch.device("cpu"))
+    if not node_slots(loaded.plan.graph, loaded.dataset):
+        # An empty node axis made onnxruntime 1.32 end the process with a corrupted heap.
+        raise UserError(f"{folder.path}: a model without regions, expected region nodes; ONNX takes no empty tensors.")
     case, batch = _real_input(Path(input), loaded, None if regions is None else Path(regions))
     inputs = _network_inputs(batch, loaded)
     checks: list[Check] = []

@@ -1,6 +1,7 @@
 """Students as ONNX files: the same answers through other runtimes."""
 
 import csv
+import dataclasses
 import shutil
 import sys
 from pathlib import Path
@@ -108,3 +109,11 @@ def test_without_the_package_the_command_says_how_to_install_it(exported, cohort
 def test_a_ct_in_which_nothing_is_found_cannot_be_checked_on(exported, cohort, capsys):
     assert export(["-m", str(exported[0].path), "-i", str(cohort[0] / "b.nii.gz")]) == 2
     assert "is not classified" in capsys.readouterr().err
+
+
+def test_a_model_without_regions_is_refused_with_the_reason(cohort, tmp_path, capsys):
+    plan = plan_for_tests()
+    plan = dataclasses.replace(plan, graph=dataclasses.replace(plan.graph, enabled=False))
+    model = write_model(tmp_path / "model", plan, folds=1)
+    assert export(["-m", str(model.path), "-i", str(cohort[0] / "b.nii.gz")]) == 2
+    assert "a model without regions" in capsys.readouterr().err
