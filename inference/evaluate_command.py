@@ -75,6 +75,7 @@ def _program(arguments: argparse.Namespace) -> int:
 
 def _tables(arguments: argparse.Namespace) -> int:
     from reactkd_auto.evaluation.run import evaluate
+    from reactkd_auto.inference.explanation_checks import sentences_of_checks
 
     _refuse(arguments, _OF_DATASET, "is of a dataset's test set, expected without -p")
     if arguments.labels is None:
@@ -86,6 +87,7 @@ def _tables(arguments: argparse.Namespace) -> int:
         dataset_json=arguments.dataset_json,
         against=arguments.against,
         seed=arguments.seed,
+        notices=sentences_of_checks(arguments.predictions.parent),
     )
     return 0
 

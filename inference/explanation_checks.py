@@ -27,12 +27,13 @@ from reactkd_auto.inference.importance import node_importance, recorded
 from reactkd_auto.inference.inputs import InputCase
 from reactkd_auto.inference.model import LoadedModel
 from reactkd_auto.inference.reading import read_case
-from reactkd_auto.jsonio import write_json
+from reactkd_auto.jsonio import read_document, write_json
 from reactkd_auto.predictor import predict_batch
 from reactkd_auto.preprocessing.batch import Batch
 from reactkd_auto.progress import track
 from reactkd_auto.regions.slots import node_slots
 
+FILE = "explanation_checks.json"
 RANDOM_ORDERS = 20
 POINTS = 11
 """Of mean deletion curves, from all nodes to none."""
@@ -109,8 +110,28 @@ def judge_explanations(
         elif checks is not None:
             done.append(checks)
     summary = summarise(done)
-    write_json(Path(output) / "explanation_checks.json", summary)
+    write_json(Path(output) / FILE, summary)
     return summary
+
+
+def sentences_of_checks(folder: Path) -> list[str]:
+    """The measures of a run's ``explanation_checks.json`` in words; none where its explanations were not checked."""
+    path = Path(folder) / FILE
+    if not path.exists():
+        return []
+    found = {m.name: _in_words(m) for m in read_document(ExplanationChecks, path).measures}
+    energy, flat, area, shuffled_ = (found[name] for name in MEASURES)
+    return [
+        f"Explanations: energy in lesions {energy}, of a flat map {flat}; deletion area {area}, chance 0; "
+        f"rank correlation with shuffled networks {shuffled_}, best near 0. See report.html beside the predictions."
+    ]
+
+
+def _in_words(measure: Measure) -> str:
+    if measure.mean is None:
+        return "not measured"
+    limits = "" if measure.low is None else f" [{measure.low:.3f}, {measure.high:.3f}]"
+    return f"{measure.mean:.3f}{limits} (n = {measure.n})"
 
 
 def _read_and_check(case: InputCase, model: LoadedModel) -> CaseChecks | None:

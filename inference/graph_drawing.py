@@ -104,7 +104,7 @@ def lay_out(case: PreprocessedCase, slots: Sequence[Slot], rows: Sequence[Region
             _xy(h),
             float(d),
             _colour(float(s)),
-            bool(abs(s) > 0.5),
+            bool(abs(s) > 0.65),
             r.importance,
         )
         for r, p, h, d, s in zip(drawn, places, homes, radii, strength, strict=True)

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 
 from reactkd_auto.inference.command import main
-from reactkd_auto.inference.explanation_checks import MEASURES, CaseChecks, ExplanationChecks, summarise
+from reactkd_auto.inference.evaluate_command import main as evaluate
+from reactkd_auto.inference.explanation_checks import (
+    MEASURES,
+    CaseChecks,
+    ExplanationChecks,
+    sentences_of_checks,
+    summarise,
+)
 from reactkd_auto.jsonio import read_document
+from tests.inference.conftest import write_cohort
 
 
 @pytest.fixture(scope="module")
 def finished(model, tmp_path_factory):
-    from tests.inference.conftest import write_cohort
-
     folder = tmp_path_factory.mktemp("checks")
     images, regions = write_cohort(folder)
     (images / "damaged.nii.gz").write_bytes(b"no image")
@@ -80,3 +86,15 @@ def test_curves_of_different_lengths_are_averaged_at_equal_shares_of_their_nodes
     summary = summarise(cases)
     np.testing.assert_allclose(summary.ordered, np.linspace(1, 0, 11))
     np.testing.assert_allclose(summary.by_chance, np.full(11, 0.5))
+
+
+def test_the_evaluation_of_the_predictions_says_them(finished, tmp_path):
+    (tmp_path / "labels.csv").write_text("case,label\na,low\nb,high\n", encoding="utf-8")
+    arguments = ["-p", finished / "predictions.csv", "-l", tmp_path / "labels.csv", "-o", tmp_path / "out", "--quiet"]
+    assert evaluate([str(a) for a in arguments]) == 0
+    page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert "Explanations: energy in lesions" in page
+
+
+def test_predictions_without_checks_have_no_sentence(tmp_path):
+    assert sentences_of_checks(tmp_path) == []

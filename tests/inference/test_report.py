@@ -1,4 +1,5 @@
 import csv
+import hashlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from reactkd_auto.dataset import Region
 from reactkd_auto.inference import report
 from reactkd_auto.inference.report import ModelFacts, describe_model, region_colours, write_report
+from reactkd_auto.inference.report_contents import NIIVUE
 from reactkd_auto.inference.results import CaseResult, RegionRow, normalised_entropy
 from reactkd_auto.inference.tables import prediction_columns, write_tables
 from reactkd_auto.jsonio import read_json
@@ -155,3 +157,8 @@ def test_the_model_is_described_with_what_only_its_teachers_saw() -> None:
     assert "from 15 out-of-fold answers; sets promise 90% over all cases" in rows["calibration"]
     assert any("1 of 3 folds" in w for w in facts.warnings)
     assert any("not for each class" in w for w in facts.warnings)
+
+
+def test_the_vendored_viewer_is_the_one_whose_hash_is_written_beside_it() -> None:
+    digest = hashlib.sha256(NIIVUE.read_bytes()).hexdigest()
+    assert digest in (NIIVUE.parent / "LICENSE.txt").read_text(encoding="utf-8")
