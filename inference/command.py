@@ -68,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check_explanations",
         action="store_true",
-        help="afterwards, judge the explanations by numbers: takes as long again",
+        help="afterwards, judge the explanations by numbers: answers every case again",
     )
     parser.add_argument("--dicom", action="store_true", help="also write DICOM objects, of CTs that came as DICOM")
     add_run_options(parser)

@@ -54,6 +54,11 @@ def test_curves_begin_at_the_answer_and_end_without_a_node(checks):
         assert case.deletion_area == pytest.approx(np.mean(np.subtract(case.by_chance, case.ordered)))
 
 
+def test_nodes_are_taken_out_most_important_first(checks):
+    """Importance is integrated along the readout's own gradient, so its order lowers the probability sooner than chance."""
+    assert all(c.deletion_area > 0 for c in checks.cases)
+
+
 def test_the_report_shows_them(finished):
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert "Can the explanations be trusted?" in page
