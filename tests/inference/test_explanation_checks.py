@@ -55,7 +55,7 @@ def test_curves_begin_at_the_answer_and_end_without_a_node(checks):
 
 
 def test_nodes_are_taken_out_most_important_first(checks):
-    """Importance is integrated along the readout's own gradient, so its order lowers the probability sooner than chance."""
+    """Importance is integrated along the readout's own gradient: its order lowers the answer sooner than chance."""
     assert all(c.deletion_area > 0 for c in checks.cases)
 
 
