@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,7 @@ def train(
     restart: bool = False,
     quiet: bool = False,
     teachers: TeacherMode | None = None,
+    num_gpus: int = 1,
 ) -> ModelFolder:
     """Train the teachers and the student of a fold, or of all; what is done already is not done again.
 
@@ -51,6 +53,7 @@ def train(
             the logits that the student learns come from teachers that never saw the case. That takes a teacher for
             every pair of folds, shared by both folds' students. None: as the preset says, as far as there are folds
             enough.
+        num_gpus: Processes, one a GPU, that share every batch; ignored in processes that ``torchrun`` has started.
 
     Returns:
         The model folder.
@@ -58,15 +61,19 @@ def train(
     Raises:
         UserError: Something that the user can mend.
         Interrupted: SIGTERM or SIGINT came; the same call continues.
+        GroupEnded: One of several processes ended early; the same call continues.
+        RankLost: This is one of several processes, and another one is gone; the same call of all of them continues.
     """
+    from reactkd_auto.training.assignment import END, follow
+    from reactkd_auto.training.group import joined, started_in_group
+    from reactkd_auto.training.launch import launch
     from reactkd_auto.training.preset import read_preset
     from reactkd_auto.training.run import open_run
-    from reactkd_auto.training.stop import StopRequest
-    from reactkd_auto.training.validation import cross_validate
 
     options = {"preset": preset, "plan": plan, "device": device, "epochs": epochs, "iterations": iterations}
     options["teachers"] = teachers
-    run = open_run(
+    opening = partial(
+        open_run,
         open_workspace(workspace),
         dataset=dataset,
         plan=plan,
@@ -78,8 +85,27 @@ def train(
         iterations=iterations,
         quiet=quiet,
     )
+    if num_gpus != 1 and not started_in_group():
+        run = opening()
+        _folds(fold, run.plan.folds)
+        own = {"dataset": dataset, "workspace": workspace, "seed": seed, "quiet": quiet, "restart": restart}
+        launch(num_gpus, {"fold": fold, **own, **options})
+        return run.model
+    with joined(device) as ranks:
+        opening = partial(opening, ranks=ranks)
+        if not ranks.leads:
+            return follow(opening, ranks.hear).model
+        model = _lead(opening(), fold, restart=restart, options=options)
+        ranks.hear(END)
+    return model
+
+
+def _lead(run: Run, fold: int | Literal["all"], *, restart: bool, options: dict[str, Any]) -> ModelFolder:
+    from reactkd_auto.training.stop import StopRequest
+    from reactkd_auto.training.validation import cross_validate
+
     folds = _folds(fold, run.plan.folds)
-    if run.preset.distil and teachers is None and run.teachers != run.preset.teacher_mode:
+    if run.preset.distil and options["teachers"] is None and run.teachers != run.preset.teacher_mode:
         logger.warning("teachers are %s: %d folds are too few to leave two out.", run.teachers, run.plan.folds)
     with StopRequest() as stop:
         for number in folds:

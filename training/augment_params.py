@@ -52,6 +52,10 @@ class AugmentationParams:
         still = (self.rotation == 0).all() & (self.scale == 1).all() & (self.shift_mm == 0).all() & ~self.mirror.any()
         return not bool(still)
 
+    def rows(self, place: slice) -> AugmentationParams:
+        """Of some samples."""
+        return AugmentationParams(**{name: value[place] for name, value in vars(self).items()})
+
 
 def identity_params(samples: int, *, channels: int, doses: int) -> AugmentationParams:
     """Parameters that change nothing: the centre of the stored arrays at full dose."""

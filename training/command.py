@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import time
 from typing import get_args
 
-from reactkd_auto.commandline import add_run_options, add_workspace_options, new_parser, run
+from reactkd_auto.commandline import EXIT_USER_ERROR, add_run_options, add_workspace_options, new_parser, run
+from reactkd_auto.errors import UserError
 from reactkd_auto.training.api import train
 from reactkd_auto.training.preset import TeacherMode, preset_names, read_preset
 
 logger = logging.getLogger(__name__)
 
+SECONDS_TO_BE_FOUND_OUT = 3.0
+"""A process that lost another waits, so that the launcher finds the one that was lost, not this one, to blame."""
 DESCRIPTION = """\
 Train one fold: first the teachers (PET/CT and low-dose CT), then the student, which needs a CT alone.
 
@@ -20,6 +24,7 @@ A second call continues where the first one stopped, and a finished fold says so
 
   reactkd_train 0                     fold 0 of the only dataset
   reactkd_train all -d 3              every fold of dataset 3
+  reactkd_train 0 --num_gpus 4        on four GPUs of this machine
   reactkd_train 0 --preset baseline   labels only, for comparison
   reactkd_train 0 --preset paper      the published recipe, for comparison
 
@@ -44,6 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
+    parser.add_argument(
+        "--num_gpus", type=int, default=1, help="GPUs that share every batch; the result is that of one, sooner"
+    )
     parser.add_argument("--restart", action="store_true", help="forget what was trained for this fold, begin anew")
     add_run_options(parser)
     return parser
@@ -64,14 +72,31 @@ def _fold(text: str) -> int | str:
 
 
 def _program(arguments: argparse.Namespace) -> int:
+    from reactkd_auto.ranks import RankLost
+    from reactkd_auto.training.group import follows, started_in_group
+    from reactkd_auto.training.launch import EXIT_RANK_LOST, SIGNALLED, GroupEnded
     from reactkd_auto.training.stop import Interrupted
 
+    if follows():
+        logging.getLogger("reactkd_auto").setLevel(logging.CRITICAL)  # the leading process speaks
     try:
         model = train(**vars(arguments))
     except Interrupted as interruption:
         logger.warning("reactkd_train: %s", interruption)
-        return 128 + interruption.signal_number
-    logger.info("model: %s (folds %s)", model.path, ", ".join(map(str, model.finished_folds())))
+        return SIGNALLED + interruption.signal_number
+    except GroupEnded as end:
+        if not end.told:
+            logger.error("reactkd_train: %s", end)
+        return end.code
+    except RankLost:
+        time.sleep(SECONDS_TO_BE_FOUND_OUT)
+        return EXIT_RANK_LOST
+    except UserError:
+        if not follows():
+            raise
+        return EXIT_USER_ERROR
+    if arguments.num_gpus == 1 or started_in_group():  # else one of the processes has said so
+        logger.info("model: %s (folds %s)", model.path, ", ".join(map(str, model.finished_folds())))
     return 0
 
 

@@ -18,6 +18,7 @@ from reactkd_auto.cases import CaseProperties, read_case
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing.batch import Batch, collate
+from reactkd_auto.ranks import ALONE, Ranks
 from reactkd_auto.training.sampling import draw_epoch
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
@@ -46,11 +47,15 @@ class Feed:
 class FeedLoader(SlimDataLoaderBase):
     """Batch i of a stage is the same whichever process makes it and wherever the run was resumed.
 
-    Worker w of n makes batches first + w, first + w + n, …; batchgenerators asks the workers in turn.
+    Worker w of n makes batches first + w, first + w + n, …; batchgenerators asks the workers in turn. Of several
+    ``ranks``, each loads its share of every batch.
     """
 
-    def __init__(self, feed: Feed, schedule: Schedule, *, seed: int, stage: int, first: int, workers: int) -> None:
+    def __init__(
+        self, feed: Feed, schedule: Schedule, *, seed: int, stage: int, first: int, workers: int, ranks: Ranks = ALONE
+    ) -> None:
         super().__init__(feed, feed.batch_size, workers)
+        self.ranks = ranks
         self.schedule, self.seed, self.stage = schedule, seed, stage
         self.first, self.made = first, 0
         self._epoch: tuple[int, list[CaseProperties]] | None = None
@@ -63,7 +68,7 @@ class FeedLoader(SlimDataLoaderBase):
         self.made += 1
         epoch, within = divmod(iteration, self.schedule.iterations)
         begin = within * self.batch_size
-        cases = self._order(epoch)[begin : begin + self.batch_size]
+        cases = self._order(epoch)[begin : begin + self.batch_size][self.ranks.share(self.batch_size)]
         moment = Moment(self.seed, self.stage, epoch, within, iteration / self.schedule.total)
         arrays: Arrays = self._data.load(cases, moment)
         return arrays
@@ -78,11 +83,14 @@ class FeedLoader(SlimDataLoaderBase):
 
 
 def stream(
-    feed: Feed, schedule: Schedule, *, seed: int, stage: int, first: int, device: torch.device
+    feed: Feed, schedule: Schedule, *, seed: int, stage: int, first: int, device: torch.device, ranks: Ranks = ALONE
 ) -> Generator[Arrays, None, None]:
-    """Batches from iteration ``first`` on, as dictionaries of (on CUDA: pinned) tensors."""
-    workers = _workers() if device.type == "cuda" else 0
-    loader = FeedLoader(feed, schedule, seed=seed, stage=stage, first=first, workers=max(1, workers))
+    """Batches (of several ranks: this one's shares) from iteration ``first`` on, as dictionaries of tensors.
+
+    They are pinned where the device is CUDA.
+    """
+    workers = _workers(ranks) if device.type == "cuda" else 0
+    loader = FeedLoader(feed, schedule, seed=seed, stage=stage, first=first, workers=max(1, workers), ranks=ranks)
     if not workers:
         yield from SingleThreadedAugmenter(loader, None)
         return
@@ -103,12 +111,12 @@ def case_feed(folder: Path, cases: list[CaseProperties], plan: Plan, dataset: Da
     return Feed(tuple(cases), plan.batch_size, balanced, load)
 
 
-def split(arrays: Arrays, *, parts: int) -> list[tuple[Arrays, float]]:
-    """A batch in parts whose sizes differ by at most one, each with its share of the samples."""
+def split(arrays: Arrays, *, parts: int) -> list[tuple[Arrays, int]]:
+    """A batch in parts whose sizes differ by at most one, each with its number of samples."""
     samples = len(next(iter(arrays.values())))
     ends = [samples * i // parts for i in range(parts + 1)]
     return [
-        ({name: values[begin:end] for name, values in arrays.items()}, (end - begin) / samples)
+        ({name: values[begin:end] for name, values in arrays.items()}, end - begin)
         for begin, end in itertools.pairwise(ends)
         if end > begin
     ]
@@ -119,5 +127,5 @@ def to_batch(arrays: Arrays, device: torch.device) -> Batch:
     return Batch(**{name: value for name, value in arrays.items() if name != "names"}).to(device)
 
 
-def _workers() -> int:
-    return max(1, min(LARGEST_NUMBER_OF_WORKERS, len(os.sched_getaffinity(0)) - 1))
+def _workers(ranks: Ranks) -> int:
+    return max(1, min(LARGEST_NUMBER_OF_WORKERS, len(os.sched_getaffinity(0)) // ranks.count - 1))

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
+from reactkd_auto.ranks import ALONE, Ranks
 from reactkd_auto.training.checkpoint import TrainingState, read_state, write_state
 from reactkd_auto.training.ema import Ema
 from reactkd_auto.training.journal import Journal
 from reactkd_auto.training.schedule import Schedule, learning_rate
 from reactkd_auto.training.seeding import Moment
-from reactkd_auto.training.stop import StopRequest
+from reactkd_auto.training.stop import Interrupted, StopRequest
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +44,6 @@ class Task(Protocol[BatchT_contra]):
         """Figures of the EMA weights on held-out cases (names begin with ``held_out_``); they select nothing."""
 
 
-def whole(batch: BatchT) -> list[tuple[BatchT, float]]:
-    """All of a batch at once."""
-    return [(batch, 1.0)]
-
-
 @dataclass(frozen=True)
 class Job(Generic[BatchT]):
     """One stage of one fold.
@@ -55,13 +51,14 @@ class Job(Generic[BatchT]):
     Attributes:
         task: What is trained.
         schedule: How long and how fast.
-        batches: Stream of batches from a given iteration (over all epochs) on.
+        batches: Stream of batches from a given iteration (over all epochs) on; of several ranks, this one's shares.
+        split: Parts of a batch that are held at once, with their numbers of samples; their gradients are summed.
         folder: Where ``latest.pt``, ``metrics.csv`` and ``progress.png`` go.
         title: What log lines call it.
         seed, stage: Keys of its random numbers.
         settings: Identity of the run; a state with others is not continued.
         device: Where the task's module is.
-        split: Parts of a batch that are held at once, with their shares; their gradients are summed.
+        ranks: Who shares the batches; every rank runs the same job, the leading one writes and watches.
         watch_every: Epochs between two looks at held-out cases.
         quiet: No progress bar.
     """
@@ -69,19 +66,23 @@ class Job(Generic[BatchT]):
     task: Task[BatchT]
     schedule: Schedule
     batches: Callable[[int], Generator[BatchT, None, None]]
+    split: Callable[[BatchT], Sequence[tuple[BatchT, int]]]
     folder: Path
     title: str
     seed: int
     stage: int
     settings: dict[str, object]
     device: torch.device
-    split: Callable[[BatchT], Sequence[tuple[BatchT, float]]] = whole
+    ranks: Ranks = ALONE
     watch_every: int = 1
     quiet: bool = True
 
 
 def train_stage(job: Job[BatchT], stop: StopRequest) -> nn.Module:
     """Train, or continue, a stage to its end.
+
+    Several ranks learn from their shares of each batch; the steps, the losses and the weights are those of one process
+    that learns from all of it, up to rounding, except that losses which compare samples see each rank's own.
 
     Returns:
         The module with the EMA weights, in evaluation mode.
@@ -108,6 +109,7 @@ class _Loop(Generic[BatchT]):
         self.state = TrainingState(settings=dict(job.settings))
         self.sums: dict[str, Tensor] = {}
         self.waited = 0.0
+        self.signal: int | None = None  # that some rank has received; all heed it after the same iteration
 
     def resume(self) -> None:
         state = read_state(self.path, dict(self.job.settings))
@@ -128,7 +130,7 @@ class _Loop(Generic[BatchT]):
             while self.state.iteration < self.job.schedule.total:
                 self.run_epoch(batches, stop)
                 self.finish_epoch()
-                self.stop_if_asked(stop)
+                self.stop_if_asked()
 
     def run_epoch(self, batches: Iterator[BatchT], stop: StopRequest) -> None:
         """The iterations of the current epoch that are left."""
@@ -139,43 +141,77 @@ class _Loop(Generic[BatchT]):
             asked = time.perf_counter()
             batch = next(batches)
             self.waited += time.perf_counter() - asked
-            self.iterate(batch)
+            self.iterate(batch, stop)
             state.seconds = time.perf_counter() - began
-            if stop.received is not None and i + 1 < iterations:
+            if self.signal is not None and i + 1 < iterations:
                 self.save()
-                self.stop_if_asked(stop)
+                self.stop_if_asked()
 
-    def stop_if_asked(self, stop: StopRequest) -> None:
-        total = self.job.schedule.total
-        stop.check(f"after {self.state.iteration} of {total} iterations of {self.job.title}")
+    def stop_if_asked(self) -> None:
+        if self.signal is not None:
+            total = self.job.schedule.total
+            raise Interrupted.by(self.signal, f"after {self.state.iteration} of {total} iterations of {self.job.title}")
 
-    def iterate(self, batch: BatchT) -> None:
+    def iterate(self, batch: BatchT, stop: StopRequest) -> None:
         schedule, iteration = self.job.schedule, self.state.iteration
         epoch, within = divmod(iteration, schedule.iterations)
         moment = Moment(self.job.seed, self.job.stage, epoch, within, iteration / schedule.total)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(iteration, schedule.total, schedule.learning_rate)
         self.optimiser.zero_grad(set_to_none=True)
-        for number, (part, share) in enumerate(self.job.split(batch)):
-            self.learn_from(part, share, replace(moment, part=number))
+        self.learn_from(batch, moment)
+        self.agree(stop)
         nn.utils.clip_grad_norm_(self.module.parameters(), GRADIENT_NORM)
         self.optimiser.step()
         self.ema.update(self.module, iteration)
         self.state.iteration += 1
 
-    def learn_from(self, part: BatchT, share: float, moment: Moment) -> None:
+    def learn_from(self, batch: BatchT, moment: Moment) -> None:
+        """Gradients of a batch, part by part; each rank is given its share of every batch."""
+        ranks, parts = self.job.ranks, self.job.split(batch)
+        here = sum(samples for _, samples in parts)
+        first = ranks.rank * here
+        for part, samples in parts:
+            with ranks.sharing():
+                self.add(part, samples / here, replace(moment, first=first, samples=here * ranks.count))
+            first += samples
+
+    def add(self, part: BatchT, share: float, moment: Moment) -> None:
         """Add a part's gradients, and what its losses add to the epoch's sums."""
         torch.manual_seed(moment.torch_seed("network"))
         with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=self.job.device.type == "cuda"):
             losses = self.job.task.step(part, moment)
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + share * value.detach().float()
-        if self.job.device.type == "cpu":  # elsewhere looking would wait for the device: once an epoch is enough
-            self.check_finite()
         (share * losses["loss"]).backward()
 
+    def agree(self, stop: StopRequest) -> None:
+        """All ranks go on with the mean of their gradients, or stop together.
+
+        A parameter that no rank's samples have reached stays without a gradient, as in one process.
+        """
+        ranks, trained = self.job.ranks, [p for p in self.module.parameters() if p.requires_grad]
+        # Elsewhere looking would wait for the device: once an epoch is enough.
+        broken = self.job.device.type == "cpu" and bool(self.broken())
+        signal, any_broken, *reached = ranks.largest(
+            [stop.received or 0, broken, *(p.grad is not None for p in trained)]
+        )
+        self.signal = signal or None
+        if any_broken:
+            self.check_finite()
+        together = [p for p, some in zip(trained, reached, strict=True) if some]
+        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in together]
+        for parameter, gradient in zip(together, ranks.mean(own), strict=True):
+            parameter.grad = gradient
+
+    def broken(self) -> list[str]:
+        """Losses that are not finite."""
+        return [name for name, value in self.sums.items() if not bool(torch.isfinite(value))]
+
     def check_finite(self) -> None:
-        broken = [name for name, value in self.sums.items() if not bool(torch.isfinite(value))]
+        """Raise on every rank if a loss of any rank is not finite. The ranks' sums become their means."""
+        self.sums = dict(zip(self.sums, self.job.ranks.mean(list(self.sums.values())), strict=True))
+        broken = self.broken()
         if broken:
             epoch = self.state.iteration // self.job.schedule.iterations + 1
             raise UserError(
@@ -190,15 +226,19 @@ class _Loop(Generic[BatchT]):
         row = {"epoch": float(epoch), **{n: float(v) / iterations for n, v in self.sums.items()}}
         row["learning_rate"] = self.optimiser.param_groups[0]["lr"]
         row |= {"seconds": state.seconds, "waiting_seconds": self.waited}
-        if epoch % self.job.watch_every == 0 or epoch == self.job.schedule.epochs:
+        leads, watched = self.job.ranks.leads, epoch % self.job.watch_every == 0 or epoch == self.job.schedule.epochs
+        if leads and watched:
             row |= self.job.task.watch(self.ema.module)
         state.history.append(row)
         self.sums, state.seconds, self.waited = {}, 0.0, 0.0
         self.save()
-        self.journal.record(state.history)
+        if leads:
+            self.journal.record(state.history)
 
     def save(self) -> None:
         self.check_finite()
+        if not self.job.ranks.leads:
+            return
         self.state.model = self.module.state_dict()
         self.state.ema = self.ema.module.state_dict()
         self.state.optimiser = self.optimiser.state_dict()

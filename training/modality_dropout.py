@@ -11,7 +11,9 @@ def hiding_probability(progress: float, *, limit: float, warmup: float) -> float
     return limit * min(1.0, progress / warmup) if warmup > 0 else limit
 
 
-def hide_channels(present: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+def hide_channels(
+    present: Tensor, probability: float, generator: torch.Generator, *, whole: tuple[int, slice]
+) -> Tensor:
     """Mark each channel but the base as missing with ``probability``, sample by sample.
 
     The base stays, so a sample never loses everything.
@@ -20,7 +22,9 @@ def hide_channels(present: Tensor, probability: float, generator: torch.Generato
         present: bool (B, C), the base first.
         probability: 0…1.
         generator: On the CPU.
+        whole: Samples of the whole batch, and which of them these are (`Moment.whole`).
     """
-    hidden = torch.rand(present.shape, generator=generator) < probability
+    samples, place = whole
+    hidden = (torch.rand(samples, present.shape[1], generator=generator) < probability)[place]
     hidden[:, 0] = False
-    return present & ~hidden.to(present.device)
+    return present & ~hidden.to(present.device, non_blocking=True)

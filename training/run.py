@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import content_hash, to_plain
 from reactkd_auto.model_folder import ModelFolder, model_name
 from reactkd_auto.plan import Plan, read_plan
+from reactkd_auto.ranks import ALONE, Ranks
 from reactkd_auto.splits import Splits, read_splits
 from reactkd_auto.training.distillation import distillation_losses
+from reactkd_auto.training.losses import DistillationLoss
 from reactkd_auto.training.preset import Preset, TeacherMode, TeacherRecipe, read_teacher_recipe
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import Workspace
@@ -40,6 +42,7 @@ class Run:
         device, seed: As chosen.
         epochs, iterations: The user's, or None for the plan's.
         quiet: No progress bars.
+        ranks: Processes that share the batches.
     """
 
     preprocessed: Path
@@ -56,6 +59,7 @@ class Run:
     epochs: int | None
     iterations: int | None
     quiet: bool
+    ranks: Ranks = ALONE
 
     @property
     def case_folder(self) -> Path:
@@ -79,6 +83,16 @@ class Run:
         """
         others = [g for g in range(self.plan.folds) if g != fold] if self.cross_fitted else []
         return [(fold,), *((min(fold, g), max(fold, g)) for g in others)]
+
+    @property
+    def parts(self) -> int:
+        """Parts that each rank learns its share of a batch in: no more samples are held at once than planned."""
+        return -(-self.plan.accumulation_steps // self.ranks.count)
+
+    @property
+    def built_plan(self) -> Plan:
+        """The plan by which networks are built that see as many parts."""
+        return replace(self.plan, accumulation_steps=self.parts)
 
     @property
     def recipe(self) -> TeacherRecipe:
@@ -142,12 +156,13 @@ def open_run(
     epochs: int | None,
     iterations: int | None,
     quiet: bool,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Find and read everything that training needs.
 
     Raises:
         UserError: Dataset not planned yet, cases missing, folds not those of the plan, an option out of range, a preset
-            whose conditions the plan does not meet.
+            whose conditions the plan does not meet, a batch that the ranks cannot share evenly.
     """
     for name, value in (("--epochs", epochs), ("--iterations", iterations)):
         if value is not None and value < 1:
@@ -164,8 +179,13 @@ def open_run(
     if splits.hash != document.splits_hash:
         raise UserError(f"{preprocessed / 'splits.json'}: not the folds of {path.name}, expected those; plan again.")
     preset.channels(data)
-    distillation_losses(preset, document, data)
-    return Run(
+    if document.batch_size % ranks.count:
+        fitting = ", ".join(str(n) for n in range(1, document.batch_size + 1) if document.batch_size % n == 0)
+        raise UserError(
+            f"{path}: its batches of {document.batch_size} cannot be shared evenly by {ranks.count} processes, "
+            f"expected {fitting} of them."
+        )
+    run = Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),
         name=model_name(preset.name, teachers if preset.distil and teachers != preset.teacher_mode else None, seed),
@@ -180,6 +200,20 @@ def open_run(
         epochs=epochs,
         iterations=iterations,
         quiet=quiet,
+        ranks=ranks,
+    )
+    losses_of(run)
+    return run
+
+
+def losses_of(run: Run) -> dict[str, DistillationLoss]:
+    """The preset's losses of distillation, built for as many samples as they see at once.
+
+    Raises:
+        UserError: A condition of a loss is not met.
+    """
+    return distillation_losses(
+        run.preset, replace(run.plan, accumulation_steps=run.parts * run.ranks.count), run.dataset
     )
 
 

@@ -25,7 +25,8 @@ class Moment:
         epoch: From 0.
         iteration: Within the epoch, from 0.
         progress: Share of the stage that is done, 0…1.
-        part: Of a batch that is learnt from in parts, from 0.
+        first: Sample of the whole batch that the part at hand begins with.
+        samples: Of the whole batch; None: as many as are at hand.
     """
 
     seed: int
@@ -33,10 +34,12 @@ class Moment:
     epoch: int
     iteration: int = 0
     progress: float = 0.0
-    part: int = 0
+    first: int = 0
+    samples: int | None = None
 
     def _entropy(self, stream: str) -> list[int]:
-        return [self.seed, self.stage, self.epoch, self.iteration, STREAMS[stream], *([self.part] if self.part else [])]
+        part = [self.first] if self.first and stream == "network" else []
+        return [self.seed, self.stage, self.epoch, self.iteration, STREAMS[stream], *part]
 
     def numpy_generator(self, stream: str) -> np.random.Generator:
         """A generator of its own for one use of random numbers at this moment."""
@@ -45,6 +48,14 @@ class Moment:
     def torch_seed(self, stream: str) -> int:
         """A 63-bit seed for one use of random numbers at this moment."""
         return int(np.random.SeedSequence(self._entropy(stream)).generate_state(1, np.uint64)[0] >> 1)
+
+    def whole(self, count: int) -> tuple[int, slice]:
+        """Samples of the whole batch, and which of them the ``count`` at hand are.
+
+        What is random about a sample is drawn for the whole batch, so it does not depend on the parts that the batch is
+        learnt in, nor on the processes that share it.
+        """
+        return self.samples or count, slice(self.first, self.first + count)
 
     def torch_generator(self, stream: str) -> torch.Generator:
         """A CPU generator of its own for one use of random numbers at this moment."""

@@ -6,7 +6,6 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,11 @@ from reactkd_auto.lock import locked
 from reactkd_auto.networks import describe, save_weights
 from reactkd_auto.plan import STAGES
 from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
+from reactkd_auto.training.assignment import Assignment, carry_out, name_of, student_assignment, teachers_assignment
 from reactkd_auto.training.checkpoint import check_settings
-from reactkd_auto.training.loader import Feed, case_feed, split, stream
-from reactkd_auto.training.loop import Job, Task, train_stage
 from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
-from reactkd_auto.training.schedule import Schedule
-from reactkd_auto.training.seeding import stage_number
 from reactkd_auto.training.stop import StopRequest
-from reactkd_auto.training.tutors import load_tutors
-from reactkd_auto.training.watch import watch_every, watched_cases
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +50,9 @@ def train_student(run: Run, fold: int, stop: StopRequest) -> None:
     """The student of a fold; its weights are written last, so that they mean a finished fold."""
     folder = run.model.fold(fold)
     begin(folder, run.settings("student"))
-    tutors = load_tutors(run, fold) if run.preset.distil else None
-    task = student_stage.new_task(run, fold, tutors, watched_cases(run.held_out_cases(fold)))
-    tell_size(folder, "student", task.module.student, run)
-    cases = [c for c in run.training_cases(fold) if run.preset.distil or c.label is not None]
-    feed = case_feed(run.case_folder, cases, run.plan, run.dataset, balanced=_balanced(run))
-    average = _train(run, (fold,), "student", task, feed, schedule=run.schedule("student"), folder=folder, stop=stop)
+    assignment = student_assignment(run, (fold,))
+    tell_size(folder, "student", assignment.task.module.get_submodule("student"), run)
+    average = carry_out(run, assignment, stop)
     assert isinstance(average, student_stage.Pupil)
     localiser = run.localiser_folder(fold) / localiser_stage.WEIGHTS
     if run.plan.localiser.enabled and localiser.exists():
@@ -78,7 +69,7 @@ RUNNERS: dict[str, Callable[[Run, int, StopRequest], None]] = {
 
 
 def _train_teachers(run: Run, without: tuple[int, ...], stop: StopRequest) -> None:
-    folder, name = run.teachers_folder(*without), _name(without)
+    folder, name = run.teachers_folder(*without), name_of(without)
     begin(folder, run.settings("teachers"))
     if (folder / teachers_stage.WEIGHTS).exists():
         logger.info("%s: its teachers are trained already (%s).", name, folder)
@@ -87,12 +78,9 @@ def _train_teachers(run: Run, without: tuple[int, ...], stop: StopRequest) -> No
         logger.info("%s: no privileged channel, the structure-function teacher is off.", name)
     if not run.plan.dose.enabled:
         logger.info("%s: dose degradation is off, the CT teacher sees full dose only.", name)
-    task = teachers_stage.new_task(run, without, watched_cases(run.held_out_cases(*without)))
-    tell_size(folder, "teachers", task.module, run)
-    graded = [c for c in run.training_cases(*without) if c.label is not None]
-    feed = case_feed(run.case_folder, graded, run.plan, run.dataset, balanced=_balanced(run))
-    average = _train(run, without, "teachers", task, feed, schedule=run.schedule("teachers"), folder=folder, stop=stop)
-    save_weights(folder / teachers_stage.WEIGHTS, average)
+    assignment = teachers_assignment(run, without)
+    tell_size(folder, "teachers", assignment.task.module, run)
+    save_weights(folder / teachers_stage.WEIGHTS, carry_out(run, assignment, stop))
 
 
 def _train_localiser(run: Run, fold: int, stop: StopRequest) -> None:
@@ -112,46 +100,7 @@ def _train_localiser(run: Run, fold: int, stop: StopRequest) -> None:
     task = localiser_stage.new_task(run, run.held_out_cases(fold))
     tell_size(folder, "localiser", task.module, run)
     feed = localiser_stage.localiser_feed(run.case_folder, cases, run.plan, run.dataset)
-    average = _train(run, (fold,), "localiser", task, feed, schedule=schedule, folder=folder, stop=stop)
-    save_weights(weights, average)
-
-
-def _train(
-    run: Run,
-    without: tuple[int, ...],
-    stage: str,
-    task: Task[Any],
-    feed: Feed,
-    *,
-    schedule: Schedule,
-    folder: Path,
-    stop: StopRequest,
-) -> nn.Module:
-    """Run the loop on a stage; returns the module with its EMA weights."""
-    number = stage_number(stage, without)
-    job = Job(
-        task=task,
-        schedule=schedule,
-        batches=lambda first: stream(feed, schedule, seed=run.seed, stage=number, first=first, device=run.device),
-        folder=folder,
-        title=f"{_name(without)}, {stage}" + (f" ({run.preset.name})" if stage == "student" else ""),
-        seed=run.seed,
-        stage=number,
-        settings=read_json(folder / "settings.json"),
-        device=run.device,
-        split=partial(split, parts=1 if stage == "localiser" else run.plan.accumulation_steps),
-        watch_every=watch_every(schedule.epochs),
-        quiet=run.quiet,
-    )
-    return train_stage(job, stop)
-
-
-def _name(without: tuple[int, ...]) -> str:
-    return f"fold{'s' * (len(without) > 1)} {' and '.join(map(str, without))}"
-
-
-def _balanced(run: Run) -> bool:
-    return run.plan.class_balance == "balanced_sampling"
+    save_weights(weights, carry_out(run, Assignment("localiser", (fold,), task, feed, schedule, folder), stop))
 
 
 def begin(folder: Path, settings: dict[str, Any]) -> None:

@@ -15,6 +15,12 @@ class Interrupted(Exception):
         super().__init__(message)
         self.signal_number = signal_number
 
+    @classmethod
+    def by(cls, signal_number: int, done: str) -> Interrupted:
+        """With a sentence that says what is done."""
+        name = signal.Signals(signal_number).name
+        return cls(signal_number, f"stopped by {name} {done}; the same command continues.")
+
 
 class StopRequest:
     """Remembers the first SIGTERM or SIGINT within its ``with`` block; a second one acts at once.
@@ -47,8 +53,7 @@ class StopRequest:
             Interrupted: With a sentence that says what is done.
         """
         if self.received is not None:
-            name = signal.Signals(self.received).name
-            raise Interrupted(self.received, f"stopped by {name} {done}; the same command continues.")
+            raise Interrupted.by(self.received, done)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:

@@ -23,12 +23,11 @@ from reactkd_auto.predictor import predict_batch
 from reactkd_auto.regions.slots import node_slots
 from reactkd_auto.training.augment import Views, centred
 from reactkd_auto.training.classification import LabelLoss, label_loss
-from reactkd_auto.training.distillation import distillation_losses
 from reactkd_auto.training.loader import Arrays
 from reactkd_auto.training.losses import DistillationLoss, Lesson
 from reactkd_auto.training.modality_dropout import hide_channels, hiding_probability
 from reactkd_auto.training.preset import Preset
-from reactkd_auto.training.run import Run
+from reactkd_auto.training.run import Run, losses_of
 from reactkd_auto.training.seeding import Moment
 from reactkd_auto.training.tutors import Tutors
 from reactkd_auto.training.views import held_out_batches, training_views
@@ -113,7 +112,9 @@ class StudentTask:
         probability = hiding_probability(
             moment.progress, limit=preset.modality_dropout, warmup=preset.modality_dropout_warmup
         )
-        present = hide_channels(views.present[:, self.selected], probability, generator)
+        present = hide_channels(
+            views.present[:, self.selected], probability, generator, whole=moment.whole(len(images))
+        )
         answer: Outputs = self.module.student(images, present, views.valid[:, self.selected], graph)
         return answer
 
@@ -127,7 +128,7 @@ def new_task(run: Run, fold: int, tutors: Tutors | None, watched: Sequence[CaseP
         student.cbam.requires_grad_(run.preset.cbam == "fine_tune")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
-            losses = distillation_losses(run.preset, run.plan, run.dataset)
+            losses = losses_of(run)
     _tell(run, losses)
     return StudentTask(
         Pupil(student, losses).to(run.device),
@@ -154,7 +155,7 @@ def _tell(run: Run, losses: Mapping[str, DistillationLoss]) -> None:
 def new_student(run: Run) -> Student:
     """A student with initial weights, on the run's device."""
     channels = run.preset.channels(run.dataset)
-    return build_student(run.plan, run.dataset, channels, seed=run.seed, channels_last=True).to(run.device)
+    return build_student(run.built_plan, run.dataset, channels, seed=run.seed, channels_last=True).to(run.device)
 
 
 @torch.no_grad()

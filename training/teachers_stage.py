@@ -68,7 +68,7 @@ class TeacherTask:
         probability = hiding_probability(
             moment.progress, limit=recipe.modality_dropout, warmup=recipe.modality_dropout_warmup
         )
-        present = hide_channels(views.present, probability, generator)
+        present = hide_channels(views.present, probability, generator, whole=moment.whole(len(views.label)))
         answers = self.module(views.image, views.doses[:, :1], present, views.valid, graph)
         losses = {"fused": self.label_loss(answers.fused.logits, views.label)}
         if answers.structure is not None:
@@ -116,7 +116,7 @@ def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]
 
 def new_teachers(run: Run) -> Teachers:
     """Teachers with initial weights, as the preset's recipe wants them."""
-    return build_teachers(run.plan, run.dataset, seed=run.seed, encoder=run.recipe.encoder, channels_last=True)
+    return build_teachers(run.built_plan, run.dataset, seed=run.seed, encoder=run.recipe.encoder, channels_last=True)
 
 
 def load_teachers(run: Run, *without: int) -> Teachers:

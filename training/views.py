@@ -26,7 +26,8 @@ def training_views(
     generator = moment.torch_generator("augmentation")
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         batch = to_batch(arrays, device)
-        params = make_params(generator, len(batch.label), plan=plan, dataset=dataset, doses=doses)
+        samples, place = moment.whole(len(batch.label))
+        params = make_params(generator, samples, plan=plan, dataset=dataset, doses=doses).rows(place)
         views = apply(batch, params, plan=plan, dataset=dataset)
         return views, regions_of(views, plan, dataset), generator
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from reactkd_auto.ranks import sum_over_ranks
+
 SMALLEST_SD = 1e-3
 
 
@@ -33,17 +35,19 @@ class RunningStandardisation(nn.Module):
 
     @torch.no_grad()
     def observe(self, features: Tensor, mask: Tensor) -> None:
-        """Take the valid rows (mask (...)) of features (..., D) into the running statistics."""
+        """Take the valid rows (mask (...)) of features (..., D), of every process's, into the running statistics."""
         x, m = features.double().flatten(0, -2), mask.double().flatten()[:, None]
-        share = m.sum().clamp(max=1.0) * (1 - self.decay)  # a batch without nodes changes nothing
-        count = m.sum().clamp(min=1.0)
+        sums = sum_over_ranks(torch.cat([m.sum(0), (x * m).sum(0), (x * x * m).sum(0)]))
+        rows, first, second = sums.split([1, x.shape[1], x.shape[1]])
+        share = rows.clamp(max=1.0) * (1 - self.decay)  # a batch without nodes changes nothing
+        count = rows.clamp(min=1.0)
         observed = (
             (self.weight, torch.ones_like(self.weight)),
-            (self.first, (x * m).sum(0) / count),
-            (self.second, (x * x * m).sum(0) / count),
+            (self.first, first / count),
+            (self.second, second / count),
         )
         for buffer, value in observed:
-            buffer.mul_(1 - share).add_(share * value)
+            buffer.mul_(1 - share[0]).add_(share[0] * value)
 
     def forward(self, features: Tensor) -> Tensor:
         """(h − μ) / σ in float32; h itself as long as nothing was observed."""

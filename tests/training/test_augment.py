@@ -170,7 +170,7 @@ def test_centred_batches_have_the_patch_size(batch):
 
 def test_hidden_channels_never_include_the_base_and_grow_with_the_warm_up():
     present = torch.ones(4000, 3, dtype=torch.bool)
-    kept = hide_channels(present, 0.3, torch.Generator().manual_seed(0))
+    kept = hide_channels(present, 0.3, torch.Generator().manual_seed(0), whole=(4000, slice(4000)))
     assert kept[:, 0].all()
     assert kept[:, 1:].float().mean() == pytest.approx(0.7, abs=0.02)
     assert present.all()

@@ -67,6 +67,6 @@ def test_parts_of_a_batch_are_nearly_equal_and_make_it_up(parts, sizes):
     arrays = {"case": list("abcde"), "image": torch.arange(10).reshape(5, 2)}
     pieces = split(arrays, parts=parts)
     assert [len(piece["case"]) for piece, _ in pieces] == sizes
-    assert [share for _, share in pieces] == [size / 5 for size in sizes]
+    assert [samples for _, samples in pieces] == sizes
     assert [case for piece, _ in pieces for case in piece["case"]] == arrays["case"]
     torch.testing.assert_close(torch.cat([piece["image"] for piece, _ in pieces]), arrays["image"])

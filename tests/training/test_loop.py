@@ -55,6 +55,7 @@ def job(folder: Path, toy: Toy, **settings: object) -> Job:
         task=toy,
         schedule=SCHEDULE,
         batches=batches,
+        split=whole,
         folder=folder,
         title="toy",
         seed=1,
@@ -62,6 +63,10 @@ def job(folder: Path, toy: Toy, **settings: object) -> Job:
         settings=settings,
         device=torch.device("cpu"),
     )
+
+
+def whole(batch: Tensor) -> list[tuple[Tensor, int]]:
+    return [(batch, len(batch))]
 
 
 def weights(module: nn.Module) -> list[Tensor]:
@@ -166,8 +171,8 @@ def test_gradients_are_clipped(tmp_path):
     assert float(norm) == pytest.approx(1.0, rel=1e-4)
 
 
-def in_three(batch: Tensor) -> list[tuple[Tensor, float]]:
-    return [(batch[:1], 1 / 6), (batch[1:4], 3 / 6), (batch[4:], 2 / 6)]
+def in_three(batch: Tensor) -> list[tuple[Tensor, int]]:
+    return [(batch[:1], 1), (batch[1:4], 3), (batch[4:], 2)]
 
 
 def test_a_batch_in_parts_gives_the_steps_and_losses_of_the_whole_batch(tmp_path):
@@ -195,7 +200,12 @@ def test_each_part_of_a_batch_draws_its_own_random_numbers(tmp_path):
 
     with StopRequest() as stop:
         train_stage(replace(job(tmp_path, Watching()), split=in_three), stop)
-    assert len({m.torch_seed("augmentation") for m in moments}) == len(moments) == 3 * SCHEDULE.total
+    assert len({m.torch_seed("network") for m in moments}) == len(moments) == 3 * SCHEDULE.total
+    assert [m.whole(n) for m, n in zip(moments[:3], (1, 3, 2), strict=True)] == [
+        (6, slice(0, 1)),
+        (6, slice(1, 4)),
+        (6, slice(4, 6)),
+    ]
 
 
 def test_signal_handlers_are_put_back():
