@@ -12,6 +12,7 @@ from torch import nn
 
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.jsonio import read_json
+from reactkd_auto.networks import compile_branches
 from reactkd_auto.ranks import ALONE
 from reactkd_auto.training import student_stage, teachers_stage
 from reactkd_auto.training.determinism import deterministic
@@ -76,6 +77,8 @@ SHARED: dict[StageName, Callable[[Run, tuple[int, ...]], Assignment]] = {
 def carry_out(run: Run, assignment: Assignment, stop: StopRequest) -> nn.Module:
     """Train to the end, with the others where they share it; returns the module with its EMA weights."""
     a, ranks = assignment, run.ranks if assignment.stage in SHARED else ALONE
+    if run.compile:
+        compile_branches(a.task.module)
     number, parts = stage_number(a.stage, a.without), run.parts if a.stage in SHARED else 1
     if ranks.leads:
         ranks.hear((a.stage, a.without))

@@ -28,7 +28,7 @@ class Views:
         image: Normalised (B, C, P), base at full dose.
         doses: Normalised (B, V, P), the base image at V dose fractions, ascending.
         valid: bool (B, C, P).
-        present: bool (B, C).
+        present: bool (B, C); of training views on the CPU, where what depends on it is decided without waiting.
         nodes: uint8 (B, 3, P).
         node_valid: bool (B, N).
         geometry: (B, N, 6).
@@ -47,8 +47,11 @@ class Views:
     label: Tensor
 
     def rows(self, place: Tensor) -> Views:
-        """Some samples of the batch."""
-        return Views(**{name: value[place] for name, value in vars(self).items()})
+        """Some samples of the batch; ``place`` lies on the CPU."""
+        there = place.to(self.label.device, non_blocking=True)
+        return Views(
+            **{name: value[place if value.device == place.device else there] for name, value in vars(self).items()}
+        )
 
 
 def apply(batch: Batch, params: AugmentationParams, *, plan: Plan, dataset: Dataset) -> Views:
@@ -96,8 +99,10 @@ def _dose_views(batch: Batch, params: AugmentationParams, plan: Plan) -> Tensor:
     if not plan.dose.enabled or not batch.noise.shape[1] or bool((params.dose == 1).all()):
         return base
     device = batch.image.device
-    log_levels = torch.tensor(plan.dose.levels, device=device).log()
-    dose, phase = params.dose.to(device), params.phase.to(device)
+    log_levels, dose, phase = (
+        values.to(device, non_blocking=True)
+        for values in (torch.tensor(plan.dose.levels).log(), params.dose, params.phase)
+    )
     noise = [draw_dose_noise(batch.noise, batch.log_ratio, log_levels, dose[:, v], phase[:, v]) for v in range(views)]
     return base + torch.cat(noise, 1)
 
@@ -125,7 +130,7 @@ def _grid(batch: Batch, params: AugmentationParams, plan: Plan) -> Tensor:
     shift = params.shift_mm / spacing
     patch, stored = torch.tensor(plan.patch_size), torch.tensor(batch.image.shape[2:])
     theta = torch.cat([matrix * patch / stored[:, None], (2 * shift / stored)[:, :, None]], 2)
-    theta = torch.cat([theta[:, :, :3].flip(1, 2), theta[:, :, 3:].flip(1)], 2).to(batch.image)
+    theta = torch.cat([theta[:, :, :3].flip(1, 2), theta[:, :, 3:].flip(1)], 2).to(batch.image, non_blocking=True)
     size = [len(theta), 1, *plan.patch_size]
     return functional.affine_grid(theta, size, align_corners=False)
 
@@ -146,4 +151,4 @@ def _intensities(image: Tensor, doses: Tensor, params: AugmentationParams, datas
 
 
 def _like(values: Tensor, x: Tensor) -> Tensor:
-    return values.to(x)[:, None, None, None, None]
+    return values.to(x, non_blocking=True)[:, None, None, None, None]

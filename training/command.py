@@ -52,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--num_gpus", type=int, default=1, help="GPUs that share every batch; the result is that of one, sooner"
     )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the encoders (torch.compile); pays off in long trainings only"
+    )
     parser.add_argument("--restart", action="store_true", help="forget what was trained for this fold, begin anew")
     add_run_options(parser)
     return parser

@@ -73,7 +73,7 @@ class LocaliserTask:
 
 def new_task(run: Run, held_out: Sequence[CaseProperties]) -> LocaliserTask:
     """A fresh localiser."""
-    localiser = build_localiser(run.plan, run.dataset, seed=run.seed).to(run.device)
+    localiser = build_localiser(run.plan, run.dataset, seed=run.seed, channels_last=True).to(run.device)
     watched = with_regions(run.case_folder, run.dataset, held_out[: 2 * MOST_WATCHED_CASES])[:MOST_WATCHED_CASES]
     return LocaliserTask(
         localiser, plan=run.plan, dataset=run.dataset, case_folder=run.case_folder, watched=watched, device=run.device

@@ -19,7 +19,7 @@ def hide_channels(
     The base stays, so a sample never loses everything.
 
     Args:
-        present: bool (B, C), the base first.
+        present: bool (B, C), the base first; on the CPU.
         probability: 0…1.
         generator: On the CPU.
         whole: Samples of the whole batch, and which of them these are (`Moment.whole`).
@@ -27,4 +27,4 @@ def hide_channels(
     samples, place = whole
     hidden = (torch.rand(samples, present.shape[1], generator=generator) < probability)[place]
     hidden[:, 0] = False
-    return present & ~hidden.to(present.device, non_blocking=True)
+    return present & ~hidden

@@ -43,6 +43,7 @@ class Run:
         epochs, iterations: The user's, or None for the plan's.
         quiet: No progress bars.
         ranks: Processes that share the batches.
+        compile: Whether the networks that a training step runs are compiled.
     """
 
     preprocessed: Path
@@ -60,6 +61,7 @@ class Run:
     iterations: int | None
     quiet: bool
     ranks: Ranks = ALONE
+    compile: bool = False
 
     @property
     def case_folder(self) -> Path:
@@ -157,6 +159,7 @@ def open_run(
     iterations: int | None,
     quiet: bool,
     ranks: Ranks = ALONE,
+    compile: bool = False,
 ) -> Run:
     """Find and read everything that training needs.
 
@@ -201,6 +204,7 @@ def open_run(
         iterations=iterations,
         quiet=quiet,
         ranks=ranks,
+        compile=compile,
     )
     losses_of(run)
     return run

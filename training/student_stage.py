@@ -115,6 +115,7 @@ class StudentTask:
         present = hide_channels(
             views.present[:, self.selected], probability, generator, whole=moment.whole(len(images))
         )
+        present = present.to(self.device, non_blocking=True)
         answer: Outputs = self.module.student(images, present, views.valid[:, self.selected], graph)
         return answer
 

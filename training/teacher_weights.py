@@ -47,7 +47,7 @@ def ca_mkd(votes: Votes) -> Tensor:
     where these are not known.
     """
     graded = (votes.label >= 0)[None]
-    known = torch.zeros(len(votes.logits)).to(votes.logits) if votes.losses is None else votes.losses
+    known = votes.logits.new_zeros(len(votes.logits)) if votes.losses is None else votes.losses
     losses = torch.where(graded, _cross_entropy(votes), known[:, None])
     return ((1 - losses.softmax(0)) / max(1, len(losses) - 1)).T
 

@@ -72,7 +72,7 @@ class TeacherTask:
         answers = self.module(views.image, views.doses[:, :1], present, views.valid, graph)
         losses = {"fused": self.label_loss(answers.fused.logits, views.label)}
         if answers.structure is not None:
-            seen = torch.where(any_privileged(present), views.label, -1)
+            seen = torch.where(any_privileged(present).to(self.device, non_blocking=True), views.label, -1)
             losses["structure"] = self.label_loss(answers.structure.logits, seen)
             losses["dose"] = self.label_loss(answers.dose.logits, views.label)
         if self.consistent:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from reactkd_auto.networks import GraphInputs, Outputs, TeacherOutputs, Teachers
+from reactkd_auto.networks import GraphInputs, Outputs, TeacherOutputs, Teachers, compile_branches
 from reactkd_auto.training.augment import Views
 from reactkd_auto.training.preset import WeightingName
 from reactkd_auto.training.run import Run
@@ -65,9 +65,10 @@ class Tutors:
         for fold, teachers in self.others.items():
             rows = [i for i, name in enumerate(names) if self.fold_of[name] == fold]
             if rows:
-                place = torch.tensor(rows, device=views.label.device)
-                unbiased = self._heads(teachers, views.rows(place), graph.rows(place))
-                answers = [_with_logits(a, place, u) for a, u in zip(answers, unbiased, strict=True)]
+                place = torch.tensor(rows)
+                there = place.to(views.label.device, non_blocking=True)
+                unbiased = self._heads(teachers, views.rows(place), graph.rows(there))
+                answers = [_with_logits(a, there, u) for a, u in zip(answers, unbiased, strict=True)]
         return answers[0] if len(answers) == 1 else self._mixed(answers, views)
 
     def _heads(self, teachers: Teachers, views: Views, graph: GraphInputs) -> list[Outputs]:
@@ -76,8 +77,9 @@ class Tutors:
 
     def _mixed(self, answers: list[Outputs], views: Views) -> Outputs:
         panel, logits = self.panel, torch.stack([a.logits for a in answers])
-        losses = None if panel.losses is None else torch.tensor(panel.losses, device=logits.device)
-        weights = weigh(Votes(logits, _saw(panel.heads, views.present), views.label, losses), panel.weighting)
+        losses = None if panel.losses is None else torch.tensor(panel.losses).to(logits.device, non_blocking=True)
+        saw = _saw(panel.heads, views.present).to(logits.device, non_blocking=True)
+        weights = weigh(Votes(logits, saw, views.label, losses), panel.weighting)
         node_logits = torch.stack([a.node_logits for a in answers])
         return replace(
             answers[0],
@@ -92,7 +94,10 @@ def load_tutors(run: Run, fold: int) -> Tutors:
     others = {next(g for g in pair if g != fold): load_teachers(run, *pair) for pair in pairs}
     choice = choose_teachers(run, fold)
     panel = Panel(choice.heads, run.preset.weighting, run.preset.temperature, choice.losses)
-    return Tutors(load_teachers(run, *own), others, run.splits.assignment, panel)
+    tutors = Tutors(load_teachers(run, *own), others, run.splits.assignment, panel)
+    for teachers in (tutors.own, *others.values()) if run.compile else ():
+        compile_branches(teachers)
+    return tutors
 
 
 def _with_logits(answer: Outputs, place: Tensor, other: Outputs) -> Outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ def training_views(
         batch = to_batch(arrays, device)
         samples, place = moment.whole(len(batch.label))
         params = make_params(generator, samples, plan=plan, dataset=dataset, doses=doses).rows(place)
-        views = apply(batch, params, plan=plan, dataset=dataset)
+        views = replace(apply(batch, params, plan=plan, dataset=dataset), present=arrays["present"])
         return views, regions_of(views, plan, dataset), generator
 
 

@@ -2,6 +2,7 @@
 
 from .builders import build_localiser, build_student, build_teachers, student_channels
 from .describe import describe
+from .fusion import compile_branches
 from .localiser import LOCALISER_BATCH_SIZE, Localiser, localiser_classes
 from .outputs import GraphInputs, Outputs, TeacherOutputs
 from .pooling import graph_inputs
@@ -20,6 +21,7 @@ __all__ = [
     "build_localiser",
     "build_student",
     "build_teachers",
+    "compile_branches",
     "describe",
     "graph_inputs",
     "load_state",

@@ -59,7 +59,8 @@ class Teachers(nn.Module):
         Args:
             image: Normalised [B, C, z, y, x]; what stands in absent channels is not looked at.
             base_dose: Normalised [B, 1, z, y, x], the base image at the dose drawn for it.
-            present: bool [B, C].
+            present: bool [B, C]. A branch runs for the cases that have its channel: on the CPU, that is known without
+                waiting for the device.
             valid: bool [B, C, z, y, x].
             graph: Regions on the networks' grids.
         """
@@ -83,7 +84,8 @@ class Teachers(nn.Module):
 
     def _privileged_maps(self, channel: int, image: Tensor, present: Tensor, valid: Tensor) -> list[Tensor]:
         branch, token = self.privileged[str(channel)], self.tokens[str(channel)]
-        measured = (valid[:, channel, None] & present[:, channel, None, None, None, None]).float()
+        there = present[:, channel].to(valid.device, non_blocking=True)
+        measured = (valid[:, channel, None] & there[:, None, None, None, None]).float()
         presence = [area_average(measured, self.network, stage) for stage in self.stages]
         rows = _rows(present[:, channel])
         if len(rows) == 0:
@@ -91,6 +93,7 @@ class Teachers(nn.Module):
         pair = image[:, [0, channel]]
         if len(rows) == len(image):
             return list(token(branch(pair), presence))
+        rows = rows.to(image.device, non_blocking=True)
         return list(token([_spread(m, rows, len(image)) for m in branch(pair[rows])], presence))
 
 

@@ -57,6 +57,25 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_the_encoders_that_a_step_runs_are_compiled_if_asked_for_with_the_result_of_others(make_cohort, monkeypatch):
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
+    cohort = make_cohort()
+    plain = run(cohort).fold(0)
+    assert compiled == []
+    fused = run(make_cohort(workspace=cohort.workspace.parent / "compiled"), compile=True).fold(0)
+    assert len(compiled) == 2 + 1 + 2  # teachers with a tracer's branch and the dose's, the student, its own teachers
+    assert same_weights(plain / "student.safetensors", fused / "student.safetensors")
+
+
+@pytest.mark.slow
+def test_compiled_encoders_train_to_the_same_losses(make_cohort, tmp_path):
+    plain = run(make_cohort(workspace=tmp_path / "a"), preset="baseline", epochs=2, iterations=3).fold(0)
+    fused = run(make_cohort(workspace=tmp_path / "b"), preset="baseline", epochs=2, iterations=3, compile=True).fold(0)
+    for a, b in zip(rows(plain / "metrics.csv"), rows(fused / "metrics.csv"), strict=True):
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
+
+
 @pytest.mark.parametrize("tracers", [0, 2])
 def test_a_fold_ends_as_a_model_folder_with_held_out_predictions(make_cohort, tracers, caplog):
     cohort = make_cohort(tracers=tracers, localiser=True)
