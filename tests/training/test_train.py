@@ -59,7 +59,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_the_encoders_that_a_step_runs_are_compiled_if_asked_for_with_the_result_of_others(make_cohort, monkeypatch):
     compiled: list[torch.nn.Module] = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
+
+    def compile(module: torch.nn.Module) -> None:
+        compiled.append(module)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile)
     cohort = make_cohort()
     plain = run(cohort).fold(0)
     assert compiled == []
