@@ -58,6 +58,7 @@ setup(
         "numpy>=2.0",
         "scipy>=1.14",  # morphology, optimisation, statistics
         "acvl-utils>=0.2.3,<0.3",  # connected components as nnU-Net does them; 0.3 is untested
+        "isal>=1.7",  # unpacks .nii.gz 2.5 times faster than zlib; 0.5 MB, pulls nothing
         "nibabel>=5.2",  # NIfTI header checks before pixels are read
         "openpyxl>=3.1",  # clinical tables as archives ship them (.xlsx); pure Python
         "pydicom>=3.0.1",  # DICOM headers with nested sequences, RTSTRUCT, SEG; pure Python, pulls nothing

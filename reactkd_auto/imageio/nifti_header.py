@@ -1,27 +1,26 @@
-"""Checks of a NIfTI file that ITK does not make: cut-off data, NaN, two geometries that contradict each other."""
+"""A NIfTI file's voxels, unpacked once, and checks of it that ITK does not make: it fills up what was cut off."""
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import logging
+import math
 import os
 import struct
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .faults import ImageFault
+from .unpacking import DAMAGE, open_unpacked, read_into, read_to_end
 
 logger = logging.getLogger(__name__)
 
-_CHUNK_BYTES = 1 << 20
 _CORNER_TOLERANCE_VOXELS = 0.5
 _GZIP_SIZE = struct.Struct("<I")
-_DAMAGE = (EOFError, OSError, zlib.error)
+_HEADER_BYTES = {348: "Nifti1Header", 540: "Nifti2Header"}
 ORTHONORMAL_TOLERANCE = 1e-3
 
 
@@ -29,46 +28,82 @@ def check_header(path: Path) -> Any:
     """Check that a NIfTI header is whole and says one thing about where the image lies.
 
     Returns:
-        nibabel's image, whose voxels are not read yet.
+        nibabel's header.
 
     Raises:
         ImageFault: Not NIfTI, not three-dimensional, coloured, empty, neither qform nor sform, a sheared sform, or a
             qform and sform that place a corner of the image more than half a voxel apart.
     """
-    image = _open(path)
-    _check_shape(path, image.header)
-    _check_forms(path, image.header)
-    return image
+    with _opened(path) as file:
+        header = _header_of(path, file)
+    _check_shape(path, header)
+    _check_forms(path, header)
+    return header
 
 
-def check_voxels(path: Path) -> None:
-    """Check that a NIfTI file's voxels are all there and finite.
+def slope_and_intercept(header: Any) -> tuple[float, float]:
+    """By which stored values become real ones; 1 and 0 where the header has none."""
+    slope, intercept = header.get_slope_inter()
+    return (1.0, 0.0) if slope is None else (float(slope), float(intercept))
+
+
+def read_values(path: Path) -> NDArray[Any]:
+    """The voxels of a NIfTI file that `check_header` has passed.
+
+    Returns:
+        (z, y, x) in the stored type and native byte order; float32 where there are a slope or an intercept.
 
     Raises:
-        ImageFault: Compressed data cut off or damaged, fewer voxels than the header promises, NaN, or infinite voxels
-            (which ITK reads as 0, silently).
+        ImageFault: Compressed data cut off or damaged, fewer voxels than the header promises, a type that no image has.
     """
-    image = _open(path)
-    if image.header.get_data_dtype().kind == "f":
-        check_finite(path, _stored_values(path, image))
-    else:
-        _check_size(path, image)
+    with _opened(path) as file:
+        header = _header_of(path, file)
+        stored = header.get_data_dtype()
+        if stored.kind not in "iuf" or stored.itemsize > 8:
+            raise ImageFault(path, f"voxels of type {stored}", "integers or real numbers of up to 64 bits")
+        file.seek(int(header.get_data_offset()))
+        values = np.empty([int(n) for n in header.get_data_shape()[2::-1]], stored)
+        read_voxels_into(path, file, values)
+        read_to_end(path, file)
+    return _scaled(values, *slope_and_intercept(header))
+
+
+def read_voxels_into(path: Path, file: IO[bytes], values: NDArray[Any]) -> None:
+    """Fill an array with the next voxels of a file from `open_unpacked`.
+
+    Raises:
+        ImageFault: Compressed data cut off or damaged, or fewer voxels than there is room for.
+    """
+    if read_into(path, file, values.reshape(-1).view(np.uint8).data) < values.nbytes:
+        found = f"{file.tell()} bytes, fewer voxels than its header promises: the file is cut off"
+        raise ImageFault(path, found, "a complete image")
+
+
+def _scaled(values: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
+    """Real values of stored ones, in native byte order: float32, or as they are where there is nothing to scale."""
+    if (slope, intercept) == (1, 0):
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    result = np.empty(values.shape, np.float32)
+    for into, axial in zip(result, values, strict=True):  # a whole CT in float64 would not fit
+        into[:] = axial.astype(np.float64) * slope + intercept
+    return result
 
 
 def check_complete(path: Path) -> None:
     """Check that a NIfTI file that was just written has reached its end.
 
-    The end of a gzip member says how many bytes were compressed (RFC 1952): nothing has to be unpacked. For files from
-    elsewhere `check_voxels` looks at all of them.
+    The end of a gzip member says how many bytes were compressed (RFC 1952): nothing has to be unpacked. Of files from
+    elsewhere `read_values` looks at all bytes.
 
     Raises:
         ImageFault: The file is cut off.
     """
-    expected = _expected_bytes(_open(path))
+    with _opened(path) as file:
+        expected = _expected_size(_header_of(path, file))
     if path.suffix == ".gz":
-        with path.open("rb") as file:
-            file.seek(-_GZIP_SIZE.size, os.SEEK_END)
-            (found,) = _GZIP_SIZE.unpack(file.read())
+        with path.open("rb") as packed:
+            packed.seek(-_GZIP_SIZE.size, os.SEEK_END)
+            (found,) = _GZIP_SIZE.unpack(packed.read())
         expected %= 2**32
     else:
         found = path.stat().st_size
@@ -87,54 +122,36 @@ def check_finite(path: Path, values: NDArray[Any]) -> None:
         raise ImageFault(path, f"{count} NaN or infinite voxels", "finite values everywhere")
 
 
-def _check_size(path: Path, image: Any) -> None:
-    expected, found = _expected_bytes(image), _size_in_bytes(path)
-    if found < expected:
-        raise ImageFault(path, f"{found} bytes: the file is cut off", f"{expected} bytes by its header")
+def _expected_size(header: Any) -> int:
+    voxels = math.prod(int(n) for n in header.get_data_shape())
+    return int(header.get_data_offset()) + voxels * int(header.get_data_dtype().itemsize)
 
 
-def _expected_bytes(image: Any) -> int:
-    voxels = int(np.prod([int(n) for n in image.shape], dtype=np.int64))
-    return int(image.dataobj.offset) + voxels * image.header.get_data_dtype().itemsize
-
-
-def _size_in_bytes(path: Path) -> int:
-    if path.suffix != ".gz":
-        return path.stat().st_size
-    size = 0
+def _opened(path: Path) -> IO[bytes]:
     try:
-        with gzip.open(path, "rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                size += len(chunk)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from None
-    return size
+        return open_unpacked(path)
+    except OSError as error:
+        raise ImageFault(path, f"a file that can't be read ({error.strerror})", "a NIfTI image") from None
 
 
-def _stored_values(path: Path, image: Any) -> NDArray[Any]:
-    try:
-        values: NDArray[Any] = np.asanyarray(image.dataobj.get_unscaled())
-    except (*_DAMAGE, ValueError) as error:
-        raise _damaged(path, error) from None
-    return values
-
-
-def _damaged(path: Path, error: Exception) -> ImageFault:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ImageFault(path, f"cut-off or damaged data ({reason})", "a complete image; copy it again")
-
-
-def _open(path: Path) -> Any:
+def _header_of(path: Path, file: IO[bytes]) -> Any:
+    """NIfTI-1's or NIfTI-2's header, by its first number, in either byte order."""
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        return nibabel.load(str(path))
-    except (ImageFileError, HeaderDataError, *_DAMAGE, ValueError) as error:
+        first = file.read(4)
+        sizes = {int.from_bytes(first, order) for order in ("little", "big")}
+        (kind,) = (name for size, name in _HEADER_BYTES.items() if size in sizes)
+        file.seek(0)
+        header = getattr(nibabel, kind).from_fileobj(file)
+        slope_and_intercept(header)
+        header.get_data_dtype()
+    except (HeaderDataError, *DAMAGE, ValueError) as error:
         logger.debug("%s: %s", path, error)
         found = "a file without a readable NIfTI header (cut off, or not NIfTI)"
         raise ImageFault(path, found, "a complete NIfTI image") from None
+    return header
 
 
 def _check_shape(path: Path, header: Any) -> None:

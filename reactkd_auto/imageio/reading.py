@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .faults import ImageFault
-from .nifti_header import check_direction, check_finite, check_header, check_voxels
+from .nifti_header import check_direction, check_finite, check_header, read_values
 
 FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 SMALLEST_SPACING_MM = 0.05
@@ -139,9 +139,13 @@ def direction_of(reader: sitk.ImageFileReader) -> NDArray[np.float64]:
 
 def _read_checked(path: Path) -> sitk.Image:
     reader, size = open_image(path)
-    if image_format(path) == "NiftiImageIO":
-        check_voxels(path)
-    return read_voxels(path, reader, size)
+    if image_format(path) != "NiftiImageIO":
+        return read_voxels(path, reader, size)
+    image = sitk.GetImageFromArray(read_values(path))
+    image.SetSpacing(reader.GetSpacing()[:3])
+    image.SetOrigin(reader.GetOrigin()[:3])
+    image.SetDirection(direction_of(reader).ravel().tolist())
+    return image
 
 
 def _check_information(path: Path, reader: sitk.ImageFileReader) -> tuple[int, ...]:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import gzip
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import DTypeLike, NDArray
 
 from .faults import ImageFault
-from .nifti_header import check_header
+from .nifti_header import check_header, read_voxels_into, slope_and_intercept
 from .reading import direction_of, image_format, open_image, read_voxels
 from .sources import ImageSource
+from .unpacking import open_unpacked, read_to_end
 
 if TYPE_CHECKING:
     from .dicom_header import DicomFile
 
 _SLAB_BYTES = 1 << 20
-_DAMAGE = (EOFError, OSError, zlib.error)
 _COMPRESSION = 1
 """Noise hardly compresses: higher levels take three times as long for 3 % of the size."""
 
@@ -160,35 +159,18 @@ def _dicom_slabs(files: Sequence[DicomFile]) -> Iterator[NDArray[Any]]:
 
 
 def _nifti_slabs(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
-    image = check_header(path)
-    stored, slope, intercept = image.get_data_dtype(), float(image.dataobj.slope), float(image.dataobj.inter)
+    header = check_header(path)
+    stored, (slope, intercept) = header.get_data_dtype(), slope_and_intercept(header)
     wanted = _value_type(stored, slope, intercept)
     step = max(1, _SLAB_BYTES // (shape[1] * shape[2] * stored.itemsize))
-    opened: Callable[..., Any] = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rb") as file:
-        _read_all(path, file, int(image.dataobj.offset))
+    with open_unpacked(path) as file:
+        file.seek(int(header.get_data_offset()))
         for first in range(0, shape[0], step):
             slices = min(step, shape[0] - first)
-            raw = _read_all(path, file, slices * shape[1] * shape[2] * stored.itemsize)
-            slab = np.frombuffer(raw, dtype=stored).reshape(slices, *shape[1:])
+            slab = np.empty((slices, *shape[1:]), stored)
+            read_voxels_into(path, file, slab)
             yield _scaled(path, slab, slope, intercept, wanted)
-        while _read(path, file, _SLAB_BYTES):  # to the checksum at the end of compressed data
-            pass
-
-
-def _read(path: Path, file: IO[bytes], count: int) -> bytes:
-    """Up to ``count`` bytes; fewer at the end of the file only."""
-    try:
-        return file.read(count)
-    except _DAMAGE as error:
-        raise ImageFault(path, f"cut-off or damaged data ({error})", "a complete image; copy it again") from None
-
-
-def _read_all(path: Path, file: IO[bytes], count: int) -> bytes:
-    raw = _read(path, file, count)
-    if len(raw) < count:
-        raise ImageFault(path, "fewer voxels than its header promises: the file is cut off", "a complete image")
-    return raw
+        read_to_end(path, file)
 
 
 def _value_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
