@@ -14,8 +14,8 @@ from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.jsonio import content_hash
 from reactkd_auto.plan import Plan
 
-PREPROCESSING_VERSION = 4
-"""Raised when preprocessing changes its results, so that stored cases are made again. 4: resampled axis by axis."""
+PREPROCESSING_VERSION = 5
+"""Raised when preprocessing changes its results, so that stored cases are made again. 5: a layer is a chunk."""
 GRID = ("release", "files", "spacing_mm", "patch_size", "context_voxels")
 NOISE = (*GRID, "noise", "dose", "seed")
 """What the noise fields, by far the slowest part of a case, are made of."""

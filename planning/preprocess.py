@@ -114,7 +114,7 @@ def _preprocess(todo: Todo, *, plan: Plan, dataset: Dataset, rooms: Rooms) -> No
         noise=noise,
     )
     properties = dataclasses.replace(done.properties, flags=(*case.flags, *done.properties.flags))
-    write_case(rooms.cases, dataclasses.replace(done, properties=properties), chunk=plan.patch_size)
+    write_case(rooms.cases, dataclasses.replace(done, properties=properties))
 
 
 def _known_noise(case: CaseFingerprint, rooms: Rooms) -> StoredNoise:

@@ -95,7 +95,7 @@ class PreprocessedCase:
     coarse: NDArray[np.int16] | None = field(default=None)
 
 
-def write_case(folder: Path, case: PreprocessedCase, *, chunk: tuple[int, int, int]) -> None:
+def write_case(folder: Path, case: PreprocessedCase) -> None:
     """Write a case; its JSON comes last, so an interrupted case counts as not done."""
     name = case.properties.case
     stack = np.concatenate(
@@ -107,9 +107,9 @@ def write_case(folder: Path, case: PreprocessedCase, *, chunk: tuple[int, int, i
             case.log_ratio,
         ]
     ).astype(np.int16)
-    _write_array(Path(folder) / f"{name}.b2nd", stack, chunk)
+    _write_array(Path(folder) / f"{name}.b2nd", stack)
     if case.coarse is not None:
-        _write_array(Path(folder) / f"{name}_coarse.b2nd", case.coarse, case.coarse.shape[1:])
+        _write_array(Path(folder) / f"{name}_coarse.b2nd", case.coarse)
     write_json(Path(folder) / f"{name}.json", case.properties)
 
 
@@ -141,11 +141,12 @@ def finished_cases(folder: Path) -> list[str]:
     return sorted(p.stem for p in Path(folder).glob("*.json") if not p.name.startswith("."))
 
 
-def _write_array(path: Path, array: NDArray[Any], chunk: tuple[int, ...]) -> None:
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    """A layer is a chunk: chunks of a patch's size, a little less, would leave rims that cost as much as the middle."""
     import blosc2
 
-    chunks = (1, *(min(c, s) for c, s in zip(chunk, array.shape[1:], strict=True)))
-    cparams = {"codec": blosc2.Codec.ZSTD, "clevel": 5, "filters": [blosc2.Filter.BITSHUFFLE], "nthreads": 1}
+    chunks = (1, *array.shape[1:])
+    cparams = {"codec": blosc2.Codec.ZSTD, "clevel": 1, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
     with atomic_path(path, failures=(RuntimeError,)) as temporary:
         blosc2.asarray(np.ascontiguousarray(array), urlpath=str(temporary), mode="w", chunks=chunks, cparams=cparams)
 

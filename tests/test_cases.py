@@ -12,7 +12,7 @@ ARRAYS = ("image", "valid", "nodes", "noise", "log_ratio")
 def test_case_survives_a_round_trip(tmp_path, dose):
     plan = small_plan(dose=DosePlan(dose, (0.05, 1.0), (0.05, 0.25)))
     case = random_case("a", plan=plan, dataset=small_dataset())
-    write_case(tmp_path, case, chunk=plan.patch_size)
+    write_case(tmp_path, case)
     properties = read_properties(tmp_path, "a")
     assert properties == case.properties
     back = read_case(tmp_path, properties)
@@ -25,7 +25,7 @@ def test_case_survives_a_round_trip(tmp_path, dose):
 def test_window_reads_the_same_voxels_as_the_whole(tmp_path):
     plan = small_plan()
     case = random_case("a", plan=plan, dataset=small_dataset())
-    write_case(tmp_path, case, chunk=plan.patch_size)
+    write_case(tmp_path, case)
     window = (slice(2, 18), slice(1, 17), slice(4, 20))
     part = read_case(tmp_path, case.properties, window)
     for name in ARRAYS:
@@ -34,7 +34,7 @@ def test_window_reads_the_same_voxels_as_the_whole(tmp_path):
 
 def test_case_without_its_json_is_not_finished(tmp_path):
     plan = small_plan()
-    write_case(tmp_path, random_case("a", plan=plan, dataset=small_dataset()), chunk=plan.patch_size)
-    write_case(tmp_path, random_case("b", plan=plan, dataset=small_dataset()), chunk=plan.patch_size)
+    write_case(tmp_path, random_case("a", plan=plan, dataset=small_dataset()))
+    write_case(tmp_path, random_case("b", plan=plan, dataset=small_dataset()))
     (tmp_path / "b.json").unlink()
     assert finished_cases(tmp_path) == ["a"]

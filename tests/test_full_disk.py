@@ -33,7 +33,7 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 
 def write_a_case(folder: Path) -> None:
-    write_case(folder, random_case("a", plan=small_plan(), dataset=small_dataset()), chunk=(16, 16, 16))
+    write_case(folder, random_case("a", plan=small_plan(), dataset=small_dataset()))
 
 
 def write_weights(folder: Path) -> None:

@@ -190,7 +190,7 @@ def make_cohort(make_case, tmp_path, written_cohorts) -> Callable[..., Cohort]:
         if not kept.exists():
             for i in range(10):
                 label = i // 2 % 2 if i < 8 else None
-                write_case(kept / "cases", make_case(i, label, dataset, plan, tracers=i not in (7, 9)), chunk=STORED)
+                write_case(kept / "cases", make_case(i, label, dataset, plan, tracers=i not in (7, 9)))
             write_dataset(kept, dataset)
             write_plan(kept / "plan.json", plan)
             write_splits(kept, splits)

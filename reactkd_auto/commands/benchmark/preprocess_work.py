@@ -89,7 +89,7 @@ def preprocess(row: LabelledCase, source: Source, folder: Path, steps: Steps) ->
     with steps.timed("preprocess"):
         done = preprocess_case(images, plan=plan, dataset=dataset, patient=row.patient, label=row.label)
     with steps.timed("write"):
-        write_case(folder, done, chunk=plan.patch_size)
+        write_case(folder, done)
     return grid_of(done.properties, done.nodes.shape[1:])
 
 
