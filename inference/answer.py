@@ -81,6 +81,8 @@ def answer_case(read: ReadCase, model: LoadedModel, *, key: str, explanation: bo
         return Answer(blank, read)
     raw = RawCase(case, read.raw.images, regions.image)
     prepared = preprocess_case(raw, plan=_without_coarse(model.plan), dataset=model.dataset, patient=case, label=None)
+    if case in model.covariates:
+        prepared = replace(prepared, properties=replace(prepared.properties, covariates=model.covariates[case]))
     window = centre_window(model.plan)
     ensemble = run_ensemble(model, patch_batch(prepared, model), flips=flips)
     explained = explain(ensemble, prepared, window) if explanation else None

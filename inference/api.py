@@ -70,6 +70,7 @@ def predict(
     workers: int | None = None,
     part: Part | None = None,
     backend: Backend = "torch",
+    covariates: Path | str | None = None,
 ) -> Predictions:
     """Classify every CT of a folder, and explain the answers; run again, finished cases are kept.
 
@@ -96,6 +97,9 @@ def predict(
             a part makes tables and report, and whatever a killed part left out.
         backend: ``torch``; ``onnx`` or ``openvino``: students that `export_onnx` wrote, on the processor.
 
+        covariates: Table with columns ``case`` and the model's covariates, for a student that sees them; what is not in
+            it is missing.
+
     Returns:
         The answers and where they are.
 
@@ -106,7 +110,7 @@ def predict(
     from reactkd_auto.inference.case_loop import predict_cases
     from reactkd_auto.inference.case_prediction import Wanted
     from reactkd_auto.inference.explanation_checks import judge_explanations
-    from reactkd_auto.inference.model import choose_model, load_model
+    from reactkd_auto.inference.model import choose_model, load_model, with_table
 
     folder, output = choose_model(model, dataset=dataset, workspace=workspace), Path(output)
     if backend != "torch":
@@ -115,6 +119,8 @@ def predict(
             raise UserError("--check_explanations: changes the network's weights, expected --backend torch.")
     wanted_folds = None if folds is None else list(folds)
     loaded = load_model(folder, folds=wanted_folds, device=choose_device(device), backend=backend)
+    if covariates is not None:
+        loaded = with_table(loaded, Path(covariates))
     logger.info("Model %s, folds %s, on %s.", folder.path, " ".join(map(str, loaded.folds)), loaded.device)
     given, maps = Path(input), None if regions is None else Path(regions)
     _check_places(given, output)
@@ -134,6 +140,7 @@ def predict(
         "flips": flips,
         "dicom": dicom,
         "backend": backend,
+        "covariates": covariates,
     }
     if part is not None and given.suffix.lower() == ".zip":
         raise UserError(f"{given}: a zip, expected a folder for --num_parts; unpack it first.")

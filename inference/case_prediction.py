@@ -103,7 +103,8 @@ class CaseSteps:
         return self.write(case, self.answer(case, self.read(case)))
 
     def _read(self, case: InputCase) -> Question | CaseResult:
-        key = content_hash([PREDICTION_VERSION, self.model.hash, hash_files(case), vars(self.wanted)])
+        known = [self.model.covariates[case.case]] if case.case in self.model.covariates else []
+        key = content_hash([PREDICTION_VERSION, self.model.hash, hash_files(case), vars(self.wanted), *known])
         finished = finished_result(self.output, case.case, key)
         return finished if finished is not None else Question(key, read_case(case, self.model.dataset))
 

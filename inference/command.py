@@ -52,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-r", "--regions", type=Path, help="folder of region maps CASE, instead of the model's localiser"
     )
+    parser.add_argument(
+        "-c", "--covariates", type=Path, help="table of clinical covariates by case, for models that take them"
+    )
     parser.add_argument("--no_explanation", action="store_true", help="only answers: faster, no images or pictures")
     parser.add_argument("--no_flips", action="store_true", help="don't average mirror images: faster")
     parser.add_argument("--workers", type=int, help="cases at a time, in processes; else one process")

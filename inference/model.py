@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reactkd_auto.calibration import Calibration, read_calibration
+from reactkd_auto.covariates import Values, read_covariates
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import Fingerprint, read_fingerprint
@@ -40,6 +42,7 @@ class LoadedModel:
         domain: What its cohort was like.
         backend: What runs the students.
         hash: Identity of documents, weights and backend.
+        covariates: Values of the table that the user gave, by case; others, and without a table all, are missing.
     """
 
     path: Path
@@ -55,6 +58,7 @@ class LoadedModel:
     domain: Domain
     backend: Backend
     hash: str
+    covariates: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def required_values(self) -> tuple[int, ...]:
@@ -101,8 +105,10 @@ def load_model(
     files = [folder.student_weights(fold) for fold in chosen]
     if backend != "torch" and device.type != "cpu":
         raise UserError(f"--backend {backend}: runs on the processor, expected --device cpu or auto.")
+    if backend != "torch" and config.covariates:
+        raise UserError(f"{folder.path}: its student sees covariates, expected --backend torch.")
     for path in files:
-        student = build_student(plan, dataset, config.channels)
+        student = build_student(plan, dataset, config.channels, covariates=config.covariates)
         load_weights(path, student)
         students.append(exported_student(path.parent, student.to(device).eval(), backend))
     if plan.localiser.enabled:
@@ -135,6 +141,17 @@ def load_model(
         backend=backend,
         hash=content_hash([plan.hash, dataset, config, calibration, known, chosen, backend, *map(_file_hash, files)]),
     )
+
+
+def with_table(model: LoadedModel, table: Path) -> LoadedModel:
+    """The model with clinical covariates of the cases that it will be asked about.
+
+    Raises:
+        UserError: Its student sees none, or the table has a fault.
+    """
+    if not model.config.covariates:
+        raise UserError(f"{table}: the model {model.path} takes no covariates, expected none; leave the table out.")
+    return replace(model, covariates=read_covariates(table, model.dataset.covariates))
 
 
 def _file_hash(path: Path) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from reactkd_auto.covariates import read_covariates, write_covariates
 from reactkd_auto.dataset import Dataset, check_safe_name, read_dataset, write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import Execution
@@ -158,6 +159,9 @@ def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
         raise UserError(f"{rooms.raw}: no case could be preprocessed; the first: {next(iter(failures.values()))}")
     mention_flags(sorted(c.case for c in cases), rooms.cases)
     write_dataset(rooms.out, dataset)
+    if dataset.covariates:
+        known = read_covariates(rooms.raw / "labelsTr.csv", dataset.covariates)
+        write_covariates(rooms.out, {c.case: known[c.case] for c in cases}, dataset.covariates)
     write_fingerprint(rooms.out, fingerprint)
     write_splits(rooms.out, splits)
     write_run(rooms.out, seed=options.seed, plan_hash=plan.hash, options=_recorded(options))

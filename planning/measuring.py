@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from reactkd_auto.covariates import read_covariates
 from reactkd_auto.dataset import Dataset, LabelledCase, read_labels
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import CaseFailure, Execution, map_cases
@@ -25,6 +26,8 @@ def read_rows(raw: Path, dataset: Dataset) -> list[LabelledCase]:
         UserError: The table can't be used, or a patient is in the test part too.
     """
     rows = read_labels(raw / "labelsTr.csv", dataset.classes)
+    if dataset.covariates:
+        read_covariates(raw / "labelsTr.csv", dataset.covariates)  # its faults are told before the work begins
     check_test_part(raw, dataset, rows)
     unnamed = set(list_cases(raw, dataset)) - {row.case for row in rows}
     if unnamed:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from reactkd_auto.cases import read_case, read_properties, write_case
+from reactkd_auto.cases import read_case, read_properties, write_case, write_properties
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.execution import BYTES_PER_WORKER, CaseFailure, Execution, map_cases
 from reactkd_auto.fingerprint import CaseFingerprint
-from reactkd_auto.jsonio import content_hash, write_json
+from reactkd_auto.jsonio import content_hash
 from reactkd_auto.plan import Plan
 from reactkd_auto.planning.dose import calibration_of, noise_flags
 from reactkd_auto.planning.made_of import Todo, in_words, made_of, outdated_cases
@@ -99,7 +99,7 @@ def _preprocess(todo: Todo, *, plan: Plan, dataset: Dataset, rooms: Rooms) -> No
     if todo.extent == "properties":
         known = read_properties(rooms.cases, case.case)
         known = dataclasses.replace(known, patient=case.patient, label=case.label, made_of=made_of(case, plan))
-        write_json(rooms.cases / f"{case.case}.json", known)
+        write_properties(rooms.cases, known)
         return
     noise = _known_noise(case, rooms) if todo.extent == "all but noise" else _noise_source(case, plan)
     remove_cases([case.case], rooms.cases)

@@ -44,6 +44,8 @@ class CaseProperties:
         dose_calibration: How the noise was calibrated, or None.
         made_of: A hash of each thing that the case depends on: files, row of the label table, parts of the plan.
         flags: Sentences that a person should read about this case.
+        covariates: One number a covariate of the dataset (`covariates.Values`), in memory only: its file names none,
+            they are in the dataset's ``covariates.csv``.
     """
 
     case: str
@@ -66,6 +68,7 @@ class CaseProperties:
     dose_calibration: dict[str, Any] | None = None
     made_of: dict[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    covariates: tuple[float, ...] = ()
 
     @property
     def content(self) -> str:
@@ -110,7 +113,13 @@ def write_case(folder: Path, case: PreprocessedCase) -> None:
     _write_array(Path(folder) / f"{name}.b2nd", stack)
     if case.coarse is not None:
         _write_array(Path(folder) / f"{name}_coarse.b2nd", case.coarse)
-    write_json(Path(folder) / f"{name}.json", case.properties)
+    write_properties(folder, case.properties)
+
+
+def write_properties(folder: Path, properties: CaseProperties) -> None:
+    """Write a case's JSON."""
+    stored = {name: value for name, value in vars(properties).items() if name != "covariates"}
+    write_json(Path(folder) / f"{properties.case}.json", stored)
 
 
 def read_properties(folder: Path, case: str) -> CaseProperties:

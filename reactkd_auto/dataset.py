@@ -17,6 +17,7 @@ ChannelRole = Literal["ct", "binary_mask", "pet_suv", "mr", "other"]
 RegionRole = Literal["organ", "lesion", "context"]
 TransformKind = Literal["rigid", "rigid_bspline"]
 BASE_ROLES = ("ct", "binary_mask")
+LABEL_COLUMNS = ("case", "patient", "label")
 SAFE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 
 
@@ -35,6 +36,31 @@ class Region:
     name: str
     value: int
     role: RegionRole
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """A column of ``labelsTr.csv`` that says something of the patient: a number, or one of some categories.
+
+    Attributes:
+        name: Of the column.
+        kind: ``numeric`` or ``categorical``.
+        categories: All that may stand there; of categorical ones only.
+    """
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name in LABEL_COLUMNS:
+            raise ValueError(f"covariate {self.name!r}: expected another column than {', '.join(LABEL_COLUMNS)}")
+        if self.kind == "numeric" and self.categories:
+            raise ValueError(f"numeric covariate {self.name!r} has categories, expected none")
+        if self.kind == "categorical" and (
+            len(self.categories) < 2 or len(set(self.categories)) < len(self.categories)
+        ):
+            raise ValueError(f"categorical covariate {self.name!r}: expected two or more different categories")
 
 
 @dataclass(frozen=True)
@@ -65,6 +91,7 @@ class Dataset:
         sessions: Where channels come from more than one session; each channel in at most one of these, others share
             the base image's.
         left_right_symmetric: Whether a left-right mirrored body is a plausible one (lungs, limbs: yes; liver: no).
+        covariates: Columns of the label table that teachers, and by choice the student, see beside the images.
         description, source, licence: For people.
     """
 
@@ -79,6 +106,7 @@ class Dataset:
     source: str = ""
     licence: str = ""
     sessions: tuple[Session, ...] = ()
+    covariates: tuple[Covariate, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -96,6 +124,7 @@ class Dataset:
             ("class names", list(self.classes)),
             ("region names", [r.name for r in self.regions]),
             ("region values", [r.value for r in self.regions]),
+            ("covariate names", [c.name for c in self.covariates]),
             ("session names", [s.name for s in self.sessions]),
             ("channels of sessions", [c for s in self.sessions for c in s.channels]),
         ):

@@ -13,11 +13,12 @@ from .plan import Plan, read_plan
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the plan does not say about a trained student: preset, the channels it sees, seed."""
+    """What the plan does not say about a trained student: preset, the channels it sees, seed, if it sees covariates."""
 
     preset: str
     channels: tuple[str, ...]
     seed: int
+    covariates: bool = False
     schema_version: int = 1
 
 

@@ -63,14 +63,15 @@ def predict_batch(
     images = normalise(batch.image[:, selected], dataset, plan, channels=channels)
     present, valid = batch.present[:, selected], batch.valid[:, selected]
     graph = graph_inputs(batch.nodes, batch.valid, batch.node_valid, batch.node_geometry, batch.edges, plan, dataset)
+    more = {"covariates": batch.covariates}
     passes = mirror_combinations(plan.augmentation.mirror_axes) if flips else ((),)
     with torch.set_grad_enabled(gradients):
-        outputs = _forward(student, images, present, valid, graph)
+        outputs = _forward(student, images, present, valid, graph, **more)
     logits = [outputs.logits.detach()]
     with torch.no_grad():
         for axes in passes[1:]:
             dims = [a + 2 for a in axes]
-            mirrored = _forward(student, images.flip(dims), present, valid.flip(dims), graph.flipped(axes))
+            mirrored = _forward(student, images.flip(dims), present, valid.flip(dims), graph.flipped(axes), **more)
             logits.append(mirrored.logits)
     return PatchPrediction(torch.softmax(torch.stack(logits), dim=2), passes, outputs, graph)
 
@@ -80,8 +81,10 @@ def mirror_combinations(axes: Axes) -> tuple[Axes, ...]:
     return tuple(subset for size in range(len(axes) + 1) for subset in combinations(axes, size))
 
 
-def _forward(student: Student, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs) -> Outputs:
+def _forward(
+    student: Student, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs, *, covariates: Tensor | None
+) -> Outputs:
     # bfloat16 on CUDA only: on a CPU it changes the third digit, and CPU results are to be reproducible everywhere.
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=images.device.type == "cuda"):
-        outputs: Outputs = student(images, present, valid, graph)
+        outputs: Outputs = student(images, present, valid, graph, covariates=covariates)
     return outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,7 @@ def train(
     teachers: TeacherMode | None = None,
     num_gpus: int = 1,
     compile: bool = False,
+    covariates: bool = False,
 ) -> ModelFolder:
     """Train the teachers and the student of a fold, or of all; what is done already is not done again.
 
@@ -58,6 +60,8 @@ def train(
 
         compile: Compile the encoders with ``torch.compile``: minutes at the beginning of each stage, faster steps.
 
+        covariates: Show the clinical covariates that ``dataset.json`` names to the student too, not to teachers alone.
+
     Returns:
         The model folder.
 
@@ -75,12 +79,13 @@ def train(
 
     options = {"preset": preset, "plan": plan, "device": device, "epochs": epochs, "iterations": iterations}
     options["teachers"] = teachers
+    chosen = read_preset(preset)
     opening = partial(
         open_run,
         open_workspace(workspace),
         dataset=dataset,
         plan=plan,
-        preset=read_preset(preset),
+        preset=replace(chosen, student_covariates=chosen.student_covariates or covariates),
         teachers=teachers,
         device=device,
         seed=seed,
@@ -99,6 +104,7 @@ def train(
             "quiet": quiet,
             "restart": restart,
             "compile": compile,
+            "covariates": covariates,
         }
         launch(num_gpus, {"fold": fold, **own, **options})
         return run.model

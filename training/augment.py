@@ -34,6 +34,7 @@ class Views:
         geometry: (B, N, 6).
         edges: (B, N, N).
         label: int64 (B,), −1 for ungraded.
+        covariates: (B, V), NaN if missing; None where the dataset has none.
     """
 
     image: Tensor
@@ -45,13 +46,13 @@ class Views:
     geometry: Tensor
     edges: Tensor
     label: Tensor
+    covariates: Tensor | None = None
 
     def rows(self, place: Tensor) -> Views:
         """Some samples of the batch; ``place`` lies on the CPU."""
         there = place.to(self.label.device, non_blocking=True)
-        return Views(
-            **{name: value[place if value.device == place.device else there] for name, value in vars(self).items()}
-        )
+        tensors = {name: value for name, value in vars(self).items() if value is not None}
+        return Views(**{name: v[place if v.device == place.device else there] for name, v in tensors.items()})
 
 
 def apply(batch: Batch, params: AugmentationParams, *, plan: Plan, dataset: Dataset) -> Views:
@@ -82,6 +83,7 @@ def apply(batch: Batch, params: AugmentationParams, *, plan: Plan, dataset: Data
         geometry=batch.node_geometry,
         edges=batch.edges,
         label=batch.label,
+        covariates=batch.covariates,
     )
 
 

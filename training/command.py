@@ -47,6 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
         "cases, or of such that saw other ones (one for each pair of folds: for one fold of five five times the "
         "teachers, three times for all folds)",
     )
+    parser.add_argument(
+        "--covariates", action="store_true", help="show the student the clinical covariates, too, that teachers see"
+    )
     parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument(

@@ -35,7 +35,9 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
     _copy(source / "fingerprint.json", model.path / "fingerprint.json")
     _copy(source / ("plan.json" if run.plan.name == "auto" else f"{run.plan.name}.json"), path)
     write_dataset(model.path, run.dataset)
-    model.write_config(ModelConfig(run.preset.name, run.preset.channels(run.dataset), run.seed))
+    model.write_config(
+        ModelConfig(run.preset.name, run.preset.channels(run.dataset), run.seed, run.preset.student_covariates)
+    )
     for folder in (model.path, model.fold(fold)):
         write_run(folder, seed=run.seed, plan_hash=run.plan.hash, options={**options, "fold": fold})
 

@@ -113,6 +113,7 @@ def case_feed(folder: Path, cases: list[CaseProperties], plan: Plan, dataset: Da
 
 def split(arrays: Arrays, *, parts: int) -> list[tuple[Arrays, int]]:
     """A batch in parts whose sizes differ by at most one, each with its number of samples."""
+    arrays = {name: values for name, values in arrays.items() if values is not None}
     samples = len(next(iter(arrays.values())))
     ends = [samples * i // parts for i in range(parts + 1)]
     return [

@@ -72,6 +72,7 @@ class Preset:
         cbam: What the student does with the attention module it is handed.
         student_channels: Channels the student sees; empty: the base alone.
         weight_decay_factor: Times the planned weight decay, for the student.
+        student_covariates: Whether the student sees the dataset's clinical covariates, as teachers always do.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Preset:
     cbam: Literal["frozen", "fine_tune"]
     student_channels: tuple[str, ...]
     weight_decay_factor: float
+    student_covariates: bool = False
     schema_version: int = 1
 
     def __post_init__(self) -> None:

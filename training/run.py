@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from reactkd_auto.cases import CaseProperties, finished_cases, read_properties
+from reactkd_auto.covariates import stored_covariates
 from reactkd_auto.dataset import Dataset, read_dataset
 from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
@@ -17,6 +18,7 @@ from reactkd_auto.model_folder import ModelFolder, model_name
 from reactkd_auto.plan import Plan, read_plan
 from reactkd_auto.ranks import ALONE, Ranks
 from reactkd_auto.splits import Splits, read_splits
+from reactkd_auto.training.covariates import with_covariates
 from reactkd_auto.training.distillation import distillation_losses
 from reactkd_auto.training.losses import DistillationLoss
 from reactkd_auto.training.preset import Preset, TeacherMode, TeacherRecipe, read_teacher_recipe
@@ -137,12 +139,16 @@ class Run:
         """What a stage's result depends on; with other settings it is another result."""
         schedule, document = self.schedule(stage), self.recipe if stage == "teachers" else self.preset
         recipe = {k: v for k, v in to_plain(document).items() if k not in ("name", "description", "source")}
+        if not recipe.get("student_covariates"):
+            recipe.pop("student_covariates", None)
+        covariates = {"covariates": content_hash(self.dataset.covariates)} if self.dataset.covariates else {}
         return {
             "plan": self.plan.hash,
             "seed": self.seed,
             "epochs": schedule.epochs,
             "iterations per epoch": schedule.iterations,
             "recipe": content_hash(recipe),
+            **covariates,
         }
 
 
@@ -182,6 +188,8 @@ def open_run(
     if splits.hash != document.splits_hash:
         raise UserError(f"{preprocessed / 'splits.json'}: not the folds of {path.name}, expected those; plan again.")
     preset.channels(data)
+    if preset.student_covariates and not data.covariates:
+        raise UserError(f"--covariates: {preprocessed / 'dataset.json'} names none, expected some; plan again.")
     if document.batch_size % ranks.count:
         fitting = ", ".join(str(n) for n in range(1, document.batch_size + 1) if document.batch_size % n == 0)
         raise UserError(
@@ -191,13 +199,15 @@ def open_run(
     run = Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),
-        name=model_name(preset.name, teachers if preset.distil and teachers != preset.teacher_mode else None, seed),
+        name=model_name(preset.name, _variant(preset, teachers), seed),
         plan=document,
         dataset=data,
         splits=splits,
         preset=preset,
         teachers=_teacher_mode(preset, teachers, document.folds),
-        cases=_read_cases(cases_folder(preprocessed, document.name), splits),
+        cases=with_covariates(
+            _read_cases(cases_folder(preprocessed, document.name), splits), stored_covariates(preprocessed, data), data
+        ),
         device=choose_device(device),
         seed=seed,
         epochs=epochs,
@@ -219,6 +229,13 @@ def losses_of(run: Run) -> dict[str, DistillationLoss]:
     return distillation_losses(
         run.preset, replace(run.plan, accumulation_steps=run.parts * run.ranks.count), run.dataset
     )
+
+
+def _variant(preset: Preset, teachers: TeacherMode | None) -> str | None:
+    """What of a model differs from its preset by the call's options."""
+    mode = teachers if preset.distil and teachers != preset.teacher_mode else None
+    covariates = "covariates" if preset.student_covariates else None
+    return "_".join(part for part in (mode, covariates) if part) or None
 
 
 def _teacher_mode(preset: Preset, wanted: TeacherMode | None, folds: int) -> TeacherMode:

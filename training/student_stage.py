@@ -23,6 +23,7 @@ from reactkd_auto.predictor import predict_batch
 from reactkd_auto.regions.slots import node_slots
 from reactkd_auto.training.augment import Views, centred
 from reactkd_auto.training.classification import LabelLoss, label_loss
+from reactkd_auto.training.covariates import standardise_by
 from reactkd_auto.training.loader import Arrays
 from reactkd_auto.training.losses import DistillationLoss, Lesson
 from reactkd_auto.training.modality_dropout import hide_channels, hiding_probability
@@ -116,13 +117,16 @@ class StudentTask:
             views.present[:, self.selected], probability, generator, whole=moment.whole(len(images))
         )
         present = present.to(self.device, non_blocking=True)
-        answer: Outputs = self.module.student(images, present, views.valid[:, self.selected], graph)
+        answer: Outputs = self.module.student(
+            images, present, views.valid[:, self.selected], graph, covariates=views.covariates
+        )
         return answer
 
 
 def new_task(run: Run, fold: int, tutors: Tutors | None, watched: Sequence[CaseProperties]) -> StudentTask:
     """A fresh student for a fold, with the teachers' attention handed over."""
     student = new_student(run)
+    standardise_by(student, run.training_cases(fold))
     losses: dict[str, DistillationLoss] = {}
     if tutors is not None:
         student.cbam.load_state_dict(tutors.own.cbam.state_dict())
@@ -156,7 +160,15 @@ def _tell(run: Run, losses: Mapping[str, DistillationLoss]) -> None:
 def new_student(run: Run) -> Student:
     """A student with initial weights, on the run's device."""
     channels = run.preset.channels(run.dataset)
-    return build_student(run.built_plan, run.dataset, channels, seed=run.seed, channels_last=True).to(run.device)
+    student = build_student(
+        run.built_plan,
+        run.dataset,
+        channels,
+        covariates=run.preset.student_covariates,
+        seed=run.seed,
+        channels_last=True,
+    )
+    return student.to(run.device)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from reactkd_auto.networks import GraphInputs, Outputs, Teachers, build_teachers
 from reactkd_auto.plan import Plan
 from reactkd_auto.training.augment import Views
 from reactkd_auto.training.classification import LabelLoss, label_loss
+from reactkd_auto.training.covariates import standardise_by
 from reactkd_auto.training.loader import Arrays
 from reactkd_auto.training.losses import dose_consistency
 from reactkd_auto.training.modality_dropout import hide_channels, hiding_probability
@@ -69,7 +70,7 @@ class TeacherTask:
             moment.progress, limit=recipe.modality_dropout, warmup=recipe.modality_dropout_warmup
         )
         present = hide_channels(views.present, probability, generator, whole=moment.whole(len(views.label)))
-        answers = self.module(views.image, views.doses[:, :1], present, views.valid, graph)
+        answers = self.module(views.image, views.doses[:, :1], present, views.valid, graph, covariates=views.covariates)
         losses = {"fused": self.label_loss(answers.fused.logits, views.label)}
         if answers.structure is not None:
             seen = torch.where(any_privileged(present).to(self.device, non_blocking=True), views.label, -1)
@@ -99,7 +100,9 @@ class TeacherTask:
 def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]) -> TeacherTask:
     """Fresh teachers that leave out these folds."""
     recipe = run.recipe
-    teachers = new_teachers(run).to(run.device)
+    teachers = new_teachers(run)
+    standardise_by(teachers, run.training_cases(*without))
+    teachers = teachers.to(run.device)
     if recipe.encoder == "swin":
         logger.info("%s", swin.describe(run.plan))
     return TeacherTask(
@@ -145,7 +148,8 @@ def teacher_logits(
     for names, batch in held_out_batches(folder, cases, plan=plan, dataset=dataset, device=device):
         views = plain_views(batch, plan=plan, dataset=dataset)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-            out = teachers(views.image, views.doses, views.present, views.valid, regions_of(views, plan, dataset))
+            graph = regions_of(views, plan, dataset)
+            out = teachers(views.image, views.doses, views.present, views.valid, graph, covariates=views.covariates)
         heads = {"fused": out.fused}
         if out.structure is not None:
             heads |= {"structure": out.structure, "dose": out.dose}

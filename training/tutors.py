@@ -72,7 +72,9 @@ class Tutors:
         return answers[0] if len(answers) == 1 else self._mixed(answers, views)
 
     def _heads(self, teachers: Teachers, views: Views, graph: GraphInputs) -> list[Outputs]:
-        outputs: TeacherOutputs = teachers(views.image, views.doses, views.present, views.valid, graph)
+        outputs: TeacherOutputs = teachers(
+            views.image, views.doses, views.present, views.valid, graph, covariates=views.covariates
+        )
         return [getattr(outputs, head) for head in self.panel.heads]
 
     def _mixed(self, answers: list[Outputs], views: Views) -> Outputs:

@@ -15,6 +15,7 @@ from reactkd_auto.networks import load_weights
 from reactkd_auto.tables import csv_text
 from reactkd_auto.training import student_stage
 from reactkd_auto.training.calibrate import calibrate
+from reactkd_auto.training.covariates_baseline import covariates_baseline
 from reactkd_auto.training.out_of_fold import out_of_fold
 from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
@@ -25,6 +26,10 @@ logger = logging.getLogger(__name__)
 PREDICTIONS, LABELS = "predictions.csv", "labels.csv"
 TEACHERS = {"fused": "teacher", "structure": "structure_teacher", "dose": "dose_teacher"}
 """Teachers' heads and the names of their tables: ``teacher_predictions.csv``, evaluated in ``teacher/``."""
+
+
+COVARIATES = "covariates"
+"""The same for the baseline without images."""
 
 
 def validate_fold(run: Run, fold: int) -> None:
@@ -38,6 +43,10 @@ def validate_fold(run: Run, fold: int) -> None:
             path = folder / f"{TEACHERS[head]}_predictions.csv"
             _write_predictions(path, probabilities(rows), fold, run.dataset.classes)
             _evaluate(run, path, folder / TEACHERS[head], f"fold {fold}, {TEACHERS[head].replace('_', ' ')}")
+    if baseline := covariates_baseline(run, fold):
+        path = folder / f"{COVARIATES}_{PREDICTIONS}"
+        _write_predictions(path, baseline, fold, run.dataset.classes)
+        _evaluate(run, path, folder / COVARIATES, f"fold {fold}, covariates alone")
     student = student_stage.new_student(run)
     load_weights(run.model.student_weights(fold), student)
     answers = student_stage.student_answers(
@@ -73,7 +82,7 @@ def cross_validate(run: Run) -> None:
     write_json(folder / "folds.json", {"finished": folds, "of": run.plan.folds})
     what = f"{len(folds)} of {run.plan.folds} folds"
     notices = [tell_readiness(run).sentence] if run.preset.distil else []
-    for name in TEACHERS.values():
+    for name in (*TEACHERS.values(), COVARIATES):
         parts = [_validation(run, f) / f"{name}_{PREDICTIONS}" for f in folds]
         if all(p.exists() for p in parts):
             pooled = folder / f"{name}_{PREDICTIONS}"

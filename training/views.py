@@ -16,6 +16,7 @@ from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing.batch import Batch, collate
 from reactkd_auto.training.augment import Views, apply
 from reactkd_auto.training.augment_params import identity_params, make_params
+from reactkd_auto.training.covariates import hide_covariates
 from reactkd_auto.training.loader import Arrays, to_batch
 from reactkd_auto.training.seeding import Moment
 
@@ -29,7 +30,11 @@ def training_views(
         batch = to_batch(arrays, device)
         samples, place = moment.whole(len(batch.label))
         params = make_params(generator, samples, plan=plan, dataset=dataset, doses=doses).rows(place)
-        views = replace(apply(batch, params, plan=plan, dataset=dataset), present=arrays["present"])
+        views = replace(
+            apply(batch, params, plan=plan, dataset=dataset),
+            present=arrays["present"],
+            covariates=hide_covariates(batch.covariates, generator, whole=(samples, place)),
+        )
         return views, regions_of(views, plan, dataset), generator
 
 

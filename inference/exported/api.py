@@ -84,12 +84,14 @@ def export_onnx(
         One check a fold and runtime.
 
     Raises:
-        UserError: The extra ``onnx`` is not installed, the CT is not classified, the model has no region nodes, the
-            network cannot be exported, or a probability differs by more than 1e-4.
+        UserError: The extra ``onnx`` is not installed, the CT is not classified, the model has no region nodes
+            or sees covariates, the network cannot be exported, or a probability differs by more than 1e-4.
     """
     _require("onnx", "onnxscript", "onnxruntime")
     folder = choose_model(model, dataset=dataset, workspace=workspace)
     loaded = load_model(folder, folds=None if folds is None else list(folds), device=torch.device("cpu"))
+    if loaded.config.covariates:
+        raise UserError(f"{folder.path}: its student sees covariates, expected one of images alone for ONNX.")
     if not node_slots(loaded.plan.graph, loaded.dataset):
         # An empty node axis made onnxruntime 1.32 end the process with a corrupted heap.
         raise UserError(f"{folder.path}: a model without regions, expected region nodes; ONNX takes no empty tensors.")

@@ -50,7 +50,9 @@ class ExportedStudent(Student):
         super().__init__(branch=student.branch, cbam=student.cbam, readout=student.readout, presence=student.presence)
         self.runtime = runtime
 
-    def forward(self, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs) -> Outputs:
+    def forward(
+        self, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs, *, covariates: Tensor | None = None
+    ) -> Outputs:
         """As `Student.forward`, of the shapes that were exported and without gradients to the maps."""
         found = self.runtime(named_inputs(images, present, valid, graph))
         maps, attention = (

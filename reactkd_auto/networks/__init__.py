@@ -1,6 +1,7 @@
 """Networks built from a plan: teachers, student, localiser, and the soft regions that they are read out over."""
 
 from .builders import build_localiser, build_student, build_teachers, student_channels
+from .covariates import CovariateBranch
 from .describe import describe
 from .fusion import compile_branches
 from .localiser import LOCALISER_BATCH_SIZE, Localiser, localiser_classes
@@ -12,6 +13,7 @@ from .weights import load_state, load_weights, save_state, save_weights
 
 __all__ = [
     "LOCALISER_BATCH_SIZE",
+    "CovariateBranch",
     "GraphInputs",
     "Localiser",
     "Outputs",

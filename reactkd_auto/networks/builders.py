@@ -20,6 +20,7 @@ from reactkd_auto.regions.slots import node_slots
 
 from . import swin
 from .cbam3d import CBAM3D
+from .covariates import CovariateBranch
 from .encoder import ENCODERS
 from .fusion import Branch, MissingToken
 from .localiser import Localiser, localiser_classes
@@ -45,6 +46,7 @@ def build_teachers(
     stages, width = map_stages(plan.network), plan.network.embedding_width
     privileged = dataset.privileged if plan.structure_function_teacher else ()
     names = ("dose", "structure", "fused") if privileged else ("dose",)
+    informed = () if not dataset.covariates else ("structure", "fused") if privileged else ("fused",)
     with _seeded(plan.seed if seed is None else seed):
         teachers = Teachers(
             network=plan.network,
@@ -53,6 +55,7 @@ def build_teachers(
             readouts={name: _readout(plan, dataset) for name in names},
             privileged={c: _branch(plan, plan.network.teacher, in_channels=2, encoder=encoder) for c in privileged},
             tokens={c: MissingToken(stages=len(stages), width=width) for c in privileged},
+            covariates={n: _covariates(dataset) for n in informed},
         )
     return _finished(teachers, plan, channels_last)
 
@@ -62,11 +65,12 @@ def build_student(
     dataset: Dataset,
     channels: tuple[str, ...] = (),
     *,
+    covariates: bool = False,
     seed: int | None = None,
     encoder: str = "segres",
     channels_last: bool = False,
 ) -> Student:
-    """Light student of the named channels (default: the base alone).
+    """Light student of the named channels (default: the base alone), with ``covariates`` also of the dataset's.
 
     Raises:
         UserError: An unknown channel, the base is not the first, or the patch cannot be strided as planned.
@@ -81,6 +85,7 @@ def build_student(
             cbam=CBAM3D(plan.network.embedding_width),
             readout=_readout(plan, dataset),
             presence=presence,
+            covariates=_covariates(dataset) if covariates else None,
         )
     return _finished(student, plan, channels_last)
 
@@ -113,6 +118,10 @@ def _branch(plan: Plan, size: EncoderPlan, *, in_channels: int, encoder: str) ->
     size = swin.SIZES[plan.device] if encoder == "swin" else size
     built = ENCODERS[encoder](in_channels, size, network.strides)
     return Branch(built, stages=map_stages(network), width=network.embedding_width)
+
+
+def _covariates(dataset: Dataset) -> CovariateBranch:
+    return CovariateBranch(dataset.covariates, len(dataset.classes))
 
 
 def _readout(plan: Plan, dataset: Dataset) -> RegionReadout:

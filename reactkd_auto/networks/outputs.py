@@ -44,7 +44,7 @@ class Outputs:
     """One network's (or branch's) answer; every tensor is float32 outside of autocast.
 
     Attributes:
-        logits: [B, K] = ``gap_logits`` + attention-weighted sum of ``node_logits``.
+        logits: [B, K] = ``gap_logits`` + attention-weighted sum of ``node_logits`` (+ what covariates say).
         gap_logits: [B, K] from the average of the deepest map over measured voxels.
         node_logits: [B, N, K], 0 where the node is not valid.
         node_features: [B, N, D], D = E × pooled stages; image features only (no geometry), 0 where not valid.

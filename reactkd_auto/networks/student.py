@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from .cbam3d import CBAM3D
+from .covariates import CovariateBranch, added
 from .fusion import Branch
 from .outputs import GraphInputs, Outputs
 from .readout import RegionReadout
@@ -42,19 +45,36 @@ class Student(nn.Module):
         cbam: In the teachers' width; ``student.cbam.load_state_dict(teachers.cbam.state_dict())`` hands it over.
         readout: Of the teachers' kind, with weights of its own.
         presence: How more than one channel is put together; None for the base image alone.
+        covariates: What adds the clinical covariates' logits; None for a student that does not see them.
     """
 
-    def __init__(self, *, branch: Branch, cbam: CBAM3D, readout: RegionReadout, presence: PresenceInput | None) -> None:
+    def __init__(
+        self,
+        *,
+        branch: Branch,
+        cbam: CBAM3D,
+        readout: RegionReadout,
+        presence: PresenceInput | None,
+        covariates: CovariateBranch | None = None,
+    ) -> None:
         super().__init__()
         self.branch = branch
         self.cbam = cbam
         self.readout = readout
         self.presence = presence
+        self.covariates = covariates
 
-    def forward(self, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs) -> Outputs:
-        """Answer for normalised images [B, Cs, z, y, x], present bool [B, Cs], valid bool [B, Cs, z, y, x]."""
+    def forward(
+        self, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs, *, covariates: Tensor | None = None
+    ) -> Outputs:
+        """Answer for normalised images [B, Cs, z, y, x], present bool [B, Cs], valid bool [B, Cs, z, y, x].
+
+        A student that sees covariates takes [B, V], NaN if missing; None: all are. Others do not look at them.
+        """
         if self.presence is not None:
             images = self.presence(images, present, valid)
         attended = [self.cbam(m, w) for m, w in zip(self.branch(images), graph.weights, strict=True)]
         outputs: Outputs = self.readout([a[0] for a in attended], tuple(a[1] for a in attended), graph)
-        return outputs
+        if self.covariates is None:
+            return outputs
+        return replace(outputs, logits=added(self.covariates, outputs.logits, covariates))

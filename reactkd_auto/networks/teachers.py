@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from reactkd_auto.plan import NetworkPlan
 
 from .cbam3d import CBAM3D
+from .covariates import CovariateBranch, added
 from .fusion import Branch, MissingToken, fuse
 from .outputs import GraphInputs, Outputs, TeacherOutputs
 from .pooling import area_average, map_stages
@@ -30,6 +32,8 @@ class Teachers(nn.Module):
         readouts: One for each of ``dose`` and, with privileged branches, ``structure`` and ``fused``.
         privileged: Branches by channel index, empty without a structure-function teacher.
         tokens: What stands in for each privileged branch where its channel was not measured; same keys.
+        covariates: Branches by the readout whose logits they add to; the dose teacher, which stands for the CT alone,
+            has none, unless it is the only teacher (``fused`` then). Empty where the dataset has no covariates.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Teachers(nn.Module):
         readouts: dict[str, RegionReadout],
         privileged: dict[int, Branch],
         tokens: dict[int, MissingToken],
+        covariates: dict[str, CovariateBranch],
     ) -> None:
         super().__init__()
         self.network = network
@@ -50,9 +55,17 @@ class Teachers(nn.Module):
         self.readouts = nn.ModuleDict(readouts)
         self.privileged = nn.ModuleDict({str(channel): branch for channel, branch in privileged.items()})
         self.tokens = nn.ModuleDict({str(channel): token for channel, token in tokens.items()})
+        self.covariates = nn.ModuleDict(covariates)
 
     def forward(
-        self, image: Tensor, base_dose: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs
+        self,
+        image: Tensor,
+        base_dose: Tensor,
+        present: Tensor,
+        valid: Tensor,
+        graph: GraphInputs,
+        *,
+        covariates: Tensor | None = None,
     ) -> TeacherOutputs:
         """Every teacher's answer.
 
@@ -63,19 +76,29 @@ class Teachers(nn.Module):
                 waiting for the device.
             valid: bool [B, C, z, y, x].
             graph: Regions on the networks' grids.
+            covariates: float [B, V], NaN if missing; None: all are.
         """
         dose_maps = self.dose(base_dose)
         dose = self._read("dose", dose_maps, graph)
         if not self.privileged:
-            return TeacherOutputs(fused=dose, structure=None, dose=dose)
+            return TeacherOutputs(fused=self._informed("fused", dose, covariates), structure=None, dose=dose)
         structure_maps = [self._privileged_maps(int(c), image, present, valid) for c in self.privileged]
         structure = self._read("structure", fuse(structure_maps), graph)
         fused = self._read("fused", fuse([*structure_maps, dose_maps]), graph)
-        return TeacherOutputs(fused=fused, structure=structure, dose=dose)
+        return TeacherOutputs(
+            fused=self._informed("fused", fused, covariates),
+            structure=self._informed("structure", structure, covariates),
+            dose=dose,
+        )
 
     def dose_alone(self, base_dose: Tensor, graph: GraphInputs) -> Outputs:
         """The dose teacher's answer to [B, 1, z, y, x], without the cost of the other branches."""
         return self._read("dose", self.dose(base_dose), graph)
+
+    def _informed(self, name: str, answer: Outputs, covariates: Tensor | None) -> Outputs:
+        if name not in self.covariates:
+            return answer
+        return replace(answer, logits=added(self.covariates[name], answer.logits, covariates))
 
     def _read(self, name: str, maps: Sequence[Tensor], graph: GraphInputs) -> Outputs:
         attended = [self.cbam(m, weight) for m, weight in zip(maps, graph.weights, strict=True)]

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reactkd_auto.cases import LOG_RATIO_SCALE, NOISE_SCALE_HU, PreprocessedCase
+from reactkd_auto.cases import LOG_RATIO_SCALE, NOISE_SCALE_HU, CaseProperties, PreprocessedCase
+from reactkd_auto.covariates import unknown
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.plan import Plan
 from reactkd_auto.regions.slots import node_slots
@@ -36,6 +37,7 @@ class Batch:
         noise: float32 [B, 2, P] in HU at the reference dose, or [B, 0, P].
         log_ratio: float32 [B, L, P], ln(SD at level / SD at reference), or [B, 0, P].
         label: int64 [B], −1 for an ungraded case.
+        covariates: float32 [B, V], `covariates.Values` of each case (NaN if missing); None where the dataset has none.
     """
 
     case: list[str]
@@ -49,13 +51,14 @@ class Batch:
     noise: Tensor
     log_ratio: Tensor
     label: Tensor
+    covariates: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device (from pinned memory without waiting)."""
         moved = {
-            f.name: getattr(self, f.name).to(device, non_blocking=True)
+            f.name: value.to(device, non_blocking=True)
             for f in dataclasses.fields(self)
-            if f.name != "case"
+            if isinstance(value := getattr(self, f.name), Tensor)
         }
         return Batch(case=self.case, **moved)
 
@@ -95,7 +98,14 @@ def collate(cases: Sequence[PreprocessedCase], plan: Plan, dataset: Dataset) -> 
         noise=_scaled([c.noise for c in cases], NOISE_SCALE_HU),
         log_ratio=_scaled([c.log_ratio for c in cases], LOG_RATIO_SCALE),
         label=torch.tensor([UNGRADED if p.label is None else p.label for p in properties], dtype=torch.int64),
+        covariates=_covariates(properties, dataset),
     )
+
+
+def _covariates(properties: Sequence[CaseProperties], dataset: Dataset) -> Tensor | None:
+    if not dataset.covariates:
+        return None
+    return torch.tensor([p.covariates or unknown(dataset.covariates) for p in properties], dtype=torch.float32)
 
 
 def centre_window(plan: Plan) -> tuple[slice, slice, slice]:

@@ -265,3 +265,25 @@ def test_two_processes_do_not_plan_the_same_dataset(workspace, capsys):
     with locked(out(workspace)):
         assert run(workspace) == 2
     assert "another process is at work here" in capsys.readouterr().err
+
+
+def test_covariates_are_handed_on_and_nothing_is_made_again_for_them(workspace):
+    before, raw = contents(workspace), workspace / "raw" / FOLDER
+    document = json.loads((raw / "dataset.json").read_text())
+    assert not (out(workspace) / "covariates.csv").exists()
+    (raw / "dataset.json").write_text(json.dumps(document | {"covariates": [{"name": "age", "kind": "numeric"}]}))
+    header, *rows = (raw / "labelsTr.csv").read_text().splitlines()
+    table = [f"{header},age", *(f"{row},{50 + i if i else ''}" for i, row in enumerate(rows))]
+    (raw / "labelsTr.csv").write_text("\n".join(table) + "\n")
+    assert run(workspace) == 0
+    known = (out(workspace) / "covariates.csv").read_text().splitlines()
+    assert known[:3] == ["case,age", "case_0,", "case_1,51.0"]
+    assert contents(workspace) == before
+
+
+def test_a_faulty_covariate_is_told_before_the_work_begins(workspace, capsys):
+    raw = workspace / "raw" / FOLDER
+    document = json.loads((raw / "dataset.json").read_text())
+    (raw / "dataset.json").write_text(json.dumps(document | {"covariates": [{"name": "age", "kind": "numeric"}]}))
+    assert run(workspace) == 2
+    assert "labelsTr.csv: column 'age' is missing, expected case, age" in capsys.readouterr().err

@@ -60,8 +60,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_the_encoders_that_a_step_runs_are_compiled_if_asked_for_with_the_result_of_others(make_cohort, monkeypatch):
     compiled: list[torch.nn.Module] = []
 
-    def compile(module: torch.nn.Module) -> None:
-        compiled.append(module)
+    def compile(self: torch.nn.Module) -> None:
+        compiled.append(self)
 
     monkeypatch.setattr(torch.nn.Module, "compile", compile)
     cohort = make_cohort()

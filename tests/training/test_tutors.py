@@ -21,7 +21,7 @@ class Sayer(nn.Module):
         super().__init__()
         self.number = nn.Parameter(torch.tensor(number))
 
-    def forward(self, image, base_dose, present, valid, graph):
+    def forward(self, image, base_dose, present, valid, graph, *, covariates=None):
         def say(factor: float) -> Outputs:
             value = factor * self.number * image[:, 0, 0, 0, :1]
             nodes = (value * graph.geometry[:, :, 0])[:, :, None]
@@ -33,7 +33,7 @@ class Sayer(nn.Module):
 class Pair(Sayer):
     """Two classes: the answer, and 0."""
 
-    def forward(self, *inputs):
+    def forward(self, *inputs, covariates=None):
         heads = vars(super().forward(*inputs))
         return SimpleNamespace(**{name: _with_zero(out) for name, out in heads.items()})
 

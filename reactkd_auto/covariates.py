@@ -1,0 +1,87 @@
+"""Clinical covariates: columns of a table by case. A missing value is normal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .dataset import Covariate, Dataset
+from .errors import UserError
+from .jsonio import write_text
+
+FILE = "covariates.csv"
+"""Of a preprocessed dataset that has any."""
+MISSING = math.nan
+Values = tuple[float, ...]
+"""One number a covariate of the dataset, in its order: the value itself, the category's index, or NaN if missing."""
+
+
+def read_covariates(path: Path, covariates: Sequence[Covariate]) -> dict[str, Values]:
+    """Values by case, from a table with the columns ``case`` and the covariates' names; others are not looked at.
+
+    Raises:
+        UserError: No file, a column is missing, a case stands there twice, or a value is no number or unknown category.
+    """
+    expected = ", ".join(["case", *(c.name for c in covariates)])
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(f"{path}: file not found, expected a CSV with columns {expected}.") from None
+    if missing := [n for n in ("case", *(c.name for c in covariates)) if n not in columns]:
+        raise UserError(f"{path}: column {missing[0]!r} is missing, expected {expected}.")
+    values: dict[str, Values] = {}
+    for line, row in enumerate(rows, start=2):
+        case = (row["case"] or "").strip()
+        if case in values:
+            raise UserError(f"{path}: case {case!r} stands in more than one row, expected one row a case.")
+        values[case] = tuple(_value(c, row[c.name] or "", f"{path}, line {line}") for c in covariates)
+    return values
+
+
+def write_covariates(folder: Path, values: Mapping[str, Values], covariates: Sequence[Covariate]) -> None:
+    """Write ``covariates.csv``, which `read_covariates` reads."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case", *(c.name for c in covariates)])
+    for case in sorted(values):
+        writer.writerow([case, *(_cell(c, v) for c, v in zip(covariates, values[case], strict=True))])
+    write_text(Path(folder) / FILE, text.getvalue())
+
+
+def stored_covariates(preprocessed: Path, dataset: Dataset) -> dict[str, Values]:
+    """Values by case of a preprocessed dataset; empty where it has no covariates."""
+    return read_covariates(preprocessed / FILE, dataset.covariates) if dataset.covariates else {}
+
+
+def unknown(covariates: Sequence[Covariate]) -> Values:
+    """Nothing is known of a case."""
+    return (MISSING,) * len(covariates)
+
+
+def _value(covariate: Covariate, text: str, where: str) -> float:
+    text = text.strip()
+    if not text:
+        return MISSING
+    if covariate.kind == "categorical":
+        if text not in covariate.categories:
+            known = ", ".join(covariate.categories)
+            raise UserError(f"{where}: {covariate.name} {text!r}, expected one of {known}, or empty.")
+        return float(covariate.categories.index(text))
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UserError(f"{where}: {covariate.name} {text!r}, expected a number, or empty.")
+    return number
+
+
+def _cell(covariate: Covariate, value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return covariate.categories[int(value)] if covariate.kind == "categorical" else repr(value)
