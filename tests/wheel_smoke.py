@@ -40,6 +40,7 @@ def resources_are_there() -> None:
         "inference/templates/*.md",
         "planning/degrade/templates/*.html",
         "planning/report/templates/*.html",
+        "commands/ablate/templates/*.html",
     ):
         assert list(package.glob(pattern)), f"{pattern} is missing from the wheel"
 

@@ -2,4 +2,5 @@
 
 from reactkd_auto.training.command import main
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    raise SystemExit(main())
