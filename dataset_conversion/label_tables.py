@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from reactkd_auto.covariates import parse_value
 from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name
 from reactkd_auto.verification import Problem
 
@@ -14,7 +15,7 @@ def check_labels(path: Path, dataset: Dataset) -> tuple[list[LabelledCase], list
 
     Returns:
         The rows without a fault (the first of duplicates), and all faults: no file, no rows, a missing column, an
-        unsafe or duplicate case, an unknown class.
+        unsafe or duplicate case, an unknown class, a covariate that is no number or unknown category.
     """
     name, expected = str(path), "a CSV with columns case, patient, label"
     if not path.is_file():
@@ -25,7 +26,7 @@ def check_labels(path: Path, dataset: Dataset) -> tuple[list[LabelledCase], list
             rows, columns = list(reader), list(reader.fieldnames or [])
     except (UnicodeDecodeError, csv.Error) as error:
         return [], [Problem(name, f"an unreadable table ({error})", expected)]
-    missing = [c for c in ("case", "label") if c not in columns]
+    missing = [c for c in ("case", "label", *(c.name for c in dataset.covariates)) if c not in columns]
     if missing:
         found = f"columns {', '.join(columns)}" if columns else "no header"
         return [], [Problem(name, found, f"a column {c!r}") for c in missing]
@@ -55,5 +56,11 @@ def _check_rows(
             expected = f"{', '.join(dataset.classes)}, or empty (ungraded)"
             problems.append(Problem(where, f"unknown class {label!r}", expected))
             label = ""
+        for covariate in dataset.covariates:
+            text = row[covariate.name] or ""
+            try:
+                parse_value(covariate, text)
+            except ValueError as error:
+                problems.append(Problem(where, f"{covariate.name} {text!r}", str(error)))
         cases[case] = LabelledCase(case, patient, dataset.classes.index(label) if label else None)
     return list(cases.values()), problems

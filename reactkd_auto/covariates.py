@@ -63,22 +63,33 @@ def unknown(covariates: Sequence[Covariate]) -> Values:
     return (MISSING,) * len(covariates)
 
 
-def _value(covariate: Covariate, text: str, where: str) -> float:
+def parse_value(covariate: Covariate, text: str) -> float:
+    """What a cell says.
+
+    Raises:
+        ValueError: It says nothing that the covariate may; the message is what was expected.
+    """
     text = text.strip()
     if not text:
         return MISSING
     if covariate.kind == "categorical":
         if text not in covariate.categories:
-            known = ", ".join(covariate.categories)
-            raise UserError(f"{where}: {covariate.name} {text!r}, expected one of {known}, or empty.")
+            raise ValueError(f"one of {', '.join(covariate.categories)}, or empty")
         return float(covariate.categories.index(text))
     try:
         number = float(text)
     except ValueError:
         number = math.inf
     if not math.isfinite(number):
-        raise UserError(f"{where}: {covariate.name} {text!r}, expected a number, or empty.")
+        raise ValueError("a number, or empty")
     return number
+
+
+def _value(covariate: Covariate, text: str, where: str) -> float:
+    try:
+        return parse_value(covariate, text)
+    except ValueError as error:
+        raise UserError(f"{where}: {covariate.name} {text.strip()!r}, expected {error}.") from None
 
 
 def _cell(covariate: Covariate, value: float) -> str:
