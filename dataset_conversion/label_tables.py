@@ -10,8 +10,13 @@ from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name
 from reactkd_auto.verification import Problem
 
 
-def check_labels(path: Path, dataset: Dataset) -> tuple[list[LabelledCase], list[Problem]]:
+def check_labels(path: Path, dataset: Dataset, *, training: bool) -> tuple[list[LabelledCase], list[Problem]]:
     """Read a label table as far as it can be read.
+
+    Args:
+        path: The table.
+        dataset: For classes and covariates.
+        training: Whether covariates must have their columns; in a test part they may be missing altogether.
 
     Returns:
         The rows without a fault (the first of duplicates), and all faults: no file, no rows, a missing column, an
@@ -26,7 +31,8 @@ def check_labels(path: Path, dataset: Dataset) -> tuple[list[LabelledCase], list
             rows, columns = list(reader), list(reader.fieldnames or [])
     except (UnicodeDecodeError, csv.Error) as error:
         return [], [Problem(name, f"an unreadable table ({error})", expected)]
-    missing = [c for c in ("case", "label", *(c.name for c in dataset.covariates)) if c not in columns]
+    named = [c.name for c in dataset.covariates if training]
+    missing = [c for c in ("case", "label", *named) if c not in columns]
     if missing:
         found = f"columns {', '.join(columns)}" if columns else "no header"
         return [], [Problem(name, found, f"a column {c!r}") for c in missing]
@@ -57,7 +63,7 @@ def _check_rows(
             problems.append(Problem(where, f"unknown class {label!r}", expected))
             label = ""
         for covariate in dataset.covariates:
-            text = row[covariate.name] or ""
+            text = row.get(covariate.name) or ""
             try:
                 parse_value(covariate, text)
             except ValueError as error:

@@ -85,7 +85,7 @@ def _check_part(folder: Path, dataset: Dataset, names: tuple[str, str, str], *, 
     rows: list[LabelledCase] = []
     problems: list[Problem] = []
     if names == TRAINING or (folder / table).exists():
-        rows, problems = check_labels(folder / table, dataset)
+        rows, problems = check_labels(folder / table, dataset, training=names == TRAINING)
     with_files = list_cases(folder, dataset, images=images)
     if not with_files:
         problems.append(Problem(images, "no base images", f"files named CASE_0000{dataset.file_ending}"))

@@ -7,10 +7,10 @@ COVARIATES = (Covariate("age", "numeric"), Covariate("sex", "categorical", ("fem
 DATASET = Dataset("Test", (Channel("CT", "ct"),), ("low", "high"), covariates=COVARIATES)
 
 
-def faults(folder, text: str) -> list[tuple[str, str]]:
+def faults(folder, text: str, *, training: bool = True) -> list[tuple[str, str]]:
     path = folder / "labelsTr.csv"
     path.write_text(text, encoding="utf-8")
-    return [(problem.found, problem.expected) for problem in check_labels(path, DATASET)[1]]
+    return [(problem.found, problem.expected) for problem in check_labels(path, DATASET, training=training)[1]]
 
 
 def test_every_covariate_that_cannot_be_read_is_named_and_empty_cells_are_normal(tmp_path):
@@ -21,5 +21,7 @@ def test_every_covariate_that_cannot_be_read_is_named_and_empty_cells_are_normal
     ]
 
 
-def test_a_missing_column_of_a_covariate_is_a_fault(tmp_path):
-    assert faults(tmp_path, "case,label,sex\na,low,male\n") == [("columns case, label, sex", "a column 'age'")]
+def test_a_missing_column_of_a_covariate_is_a_fault_of_the_training_part_alone(tmp_path):
+    table = "case,label,sex\na,low,male\n"
+    assert faults(tmp_path, table) == [("columns case, label, sex", "a column 'age'")]
+    assert faults(tmp_path, table, training=False) == []
