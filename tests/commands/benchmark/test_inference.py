@@ -2,10 +2,16 @@
 
 import json
 
-import pytest
-
 from reactkd_auto.commands.benchmark.command import main
 from tests.inference.conftest import plan_for_tests, write_model
+
+
+def lies_within_pairs_of_rounds(ratio, above, below):
+    """Whatever else the machine does, a ratio of sums lies between those of the luckiest and unluckiest rounds."""
+    (lowest, highest), (low, high) = (
+        [sum(part[limit] for part in parts) for limit in ("low", "high")] for parts in (list(above), list(below))
+    )
+    return lowest / high - 1e-9 <= ratio["low"] <= ratio["median"] <= ratio["high"] <= highest / low + 1e-9
 
 
 def test_the_table_has_every_part_and_honest_ratios(tmp_path, capsys):
@@ -15,16 +21,10 @@ def test_the_table_has_every_part_and_honest_ratios(tmp_path, capsys):
     found = json.loads((tmp_path / "out" / "inference.json").read_text(encoding="utf-8"))["result"]
     assert list(found["parts"]) == ["hash", "read and check", "localise", "check, crop, classify", "write and draw"]
     assert all(part["n"] == 2 for part in found["parts"].values())
-    ours = sum(part["median"] for part in found["parts"].values())
-    alone = found["alone"]["read"]["median"] + found["alone"]["resample by B-splines"]["median"]
-    total = found["comparison"]["total"]
-    assert total["low"] <= total["median"] <= total["high"]
-    assert total["median"] == pytest.approx(ours / alone, rel=0.5)
-    network = found["comparison"]["network"]
+    alone = [found["alone"][part] for part in ("read", "resample by B-splines")]
+    assert lies_within_pairs_of_rounds(found["comparison"]["total"], found["parts"].values(), alone)
     passes = found["network_ms"]
-    assert network["median"] == pytest.approx(
-        passes["paper's student"]["median"] / passes["student"]["median"], rel=0.5
-    )
+    assert lies_within_pairs_of_rounds(found["comparison"]["network"], [passes["paper's student"]], [passes["student"]])
     said = capsys.readouterr().out
     assert "times faster than the paper's student" in said
     assert "target ≤ 2" in said
