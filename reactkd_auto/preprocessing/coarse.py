@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.imageio import RawCase, array_spacing
-from reactkd_auto.plan import Plan
+from reactkd_auto.plan import Plan, TripleMm
 
 from .channels import store_base
 from .grid import Grid, centred_grid
@@ -17,8 +17,13 @@ from .labels import resample_labels
 
 def coarse_grid(base: sitk.Image, plan: Plan) -> Grid:
     """The grid of the localiser's spacing that covers the whole base image, centred on it."""
+    return whole_grid(base, plan.localiser.spacing_mm)
+
+
+def whole_grid(base: sitk.Image, spacing_mm: TripleMm) -> Grid:
+    """The grid of a spacing (z, y, x) that covers a whole image, centred on it."""
     size = np.array(base.GetSize()[::-1])
-    spacing = np.array(plan.localiser.spacing_mm)
+    spacing = np.array(spacing_mm)
     coarse = np.ceil(size * array_spacing(base) / spacing - 1e-6).astype(int)
     return centred_grid(base, (size - 1) / 2, np.maximum(coarse, 1), spacing)
 

@@ -15,6 +15,9 @@ from reactkd_auto.dataset import Dataset
 from .grid import Grid
 from .resample import antialiasing_sigmas, covered, reach, resample
 
+SPARSE = 32
+"""Every so many voxels of a lesion are looked at first."""
+
 
 def resample_labels(regions: sitk.Image, grid: Grid, dataset: Dataset) -> NDArray[np.uint8]:
     """A region map on a grid.
@@ -64,22 +67,25 @@ def _keep_lesions(
         found, count = cc3d.connected_components(labels[box] == value, connectivity=26, return_N=True)
         voxels = np.argwhere(found) + [b.start for b in box]
         number = found[found > 0]
-        place = np.rint(_transformed(voxels, regions, grid)).astype(np.int64)
-        inside = np.asarray(((place >= 0) & (place < np.array(grid.size))).all(axis=1))
-        hit = np.zeros(len(voxels), bool)
-        hit[inside] = result[tuple(place[inside].T)] == value
-        survived = np.bincount(number, weights=hit, minlength=count + 1) > 0
+        survived = np.zeros(count + 1, bool)
+        for step in (SPARSE, 1):  # of a large lesion a few voxels tell that it is there
+            some = np.flatnonzero(~survived[number])[::step]
+            place, inside = _places(voxels[some], regions, grid)
+            hit = inside & (result[tuple(np.where(inside[:, None], place, 0).T)] == value)
+            survived[number[some[hit]]] = True
         for lost in np.flatnonzero(~survived[1:]) + 1:
-            own = number == lost
-            central = _most_central(voxels[own], regions)
-            if inside[own][central]:
-                result[tuple(place[own][central])] = value
+            own = voxels[number == lost]
+            place, inside = _places(own[[_most_central(own, regions)]], regions, grid)
+            if inside[0]:
+                result[tuple(place[0])] = value
 
 
-def _transformed(voxels: NDArray[np.int64], regions: sitk.Image, grid: Grid) -> NDArray[np.float64]:
-    """Voxel coordinates (z, y, x) of the map as voxel coordinates of the grid."""
+def _places(voxels: NDArray[np.int64], regions: sitk.Image, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The voxel (z, y, x) of the grid in which each of the map lies, and whether there is such a one."""
     step = np.array(regions.GetDirection()).reshape(3, 3) * np.array(regions.GetSpacing())
-    return grid.continuous_index(voxels[:, ::-1] @ step.T + np.array(regions.GetOrigin()))
+    exact = grid.continuous_index(voxels[:, ::-1] @ step.T + np.array(regions.GetOrigin()))
+    place = np.rint(exact).astype(np.int64)
+    return place, np.asarray(((place >= 0) & (place < np.array(grid.size))).all(axis=1))
 
 
 def _most_central(voxels: NDArray[np.int64], regions: sitk.Image) -> int:

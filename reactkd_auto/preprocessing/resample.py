@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import SimpleITK as sitk
@@ -41,11 +42,22 @@ def resample(image: sitk.Image, grid: Grid, *, smooth: bool = True, lowest: floa
     """
     sigmas = antialiasing_sigmas(image, grid) if smooth else (0.0, 0.0, 0.0)
     parts = grid.slabs(math.ceil(math.prod(_needed_size(image, grid, sigmas)) / MOST_VOXELS))
-    along_axes = np.abs(_turn(image, grid) - np.eye(3)).max() < SAME_AXES
+    resample_part = _resample_along_axes if _along_axes(image, grid) else _resample_turned
     result = np.empty(grid.size, np.float32)
     for where, part in parts:
-        result[where] = (_resample_along_axes if along_axes else _resample_turned)(image, part, sigmas, lowest)
+        result[where] = resample_part(image, part, sigmas, lowest)
     return result
+
+
+def _along_axes(image: sitk.Image, grid: Grid) -> bool:
+    return bool(np.abs(_turn(image, grid) - np.eye(3)).max() < SAME_AXES)
+
+
+def _axis_positions(image: sitk.Image, grid: Grid) -> Iterator[NDArray[np.float64]]:
+    """Where the grid's voxels lie along each of the image's axes (z, y, x), in voxels of the image."""
+    start = image.TransformPhysicalPointToContinuousIndex(grid.origin_mm)[::-1]
+    for begin, count, to, mm in zip(start, grid.size, grid.spacing_mm, image.GetSpacing()[::-1], strict=True):
+        yield begin + np.arange(count) * to / mm
 
 
 def _turn(image: sitk.Image, grid: Grid) -> NDArray[np.float64]:
@@ -59,11 +71,11 @@ def _resample_along_axes(
     first, last = source_window(image, grid, sigmas)
     window = tuple(slice(a, b + 1) for a, b in zip(first[::-1], last[::-1], strict=True))
     voxels = sitk.GetArrayViewFromImage(image)[window]
-    start = np.array(image.TransformPhysicalPointToContinuousIndex(grid.origin_mm)) - first
+    spacing = image.GetSpacing()[::-1]
     operators = tuple(
-        axis_operator(n, begin + np.arange(m) * to / mm, sigma / mm, truncate=TRUNCATE)
-        for n, m, begin, to, mm, sigma in zip(
-            voxels.shape, grid.size, start[::-1], grid.spacing_mm, image.GetSpacing()[::-1], sigmas, strict=True
+        axis_operator(n, places - begin, sigma / mm, truncate=TRUNCATE)
+        for n, places, begin, sigma, mm in zip(
+            voxels.shape, _axis_positions(image, grid), first[::-1], sigmas, spacing, strict=True
         )
     )
     return apply_operators(voxels, operators, lowest=lowest)
@@ -87,6 +99,11 @@ def _resample_turned(
 
 def covered(image: sitk.Image, grid: Grid) -> NDArray[np.bool_]:
     """Where a grid's voxel centres lie inside an image (inside one of its voxels)."""
+    if _along_axes(image, grid):
+        places = _axis_positions(image, grid)
+        ends = image.GetSize()[::-1]
+        z, y, x = ((p >= -0.5) & (p < n - 0.5) for p, n in zip(places, ends, strict=True))
+        return z[:, None, None] & y[:, None] & x
     part = _needed_part(image, grid, (0.0, 0.0, 0.0))
     ones = sitk.Image(part.GetSize(), sitk.sitkUInt8) + 1
     ones.CopyInformation(part)

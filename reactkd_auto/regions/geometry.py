@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from reactkd_auto.plan import TripleMm
 
+from .distance import distance_to
+
 FEATURES = 6
 """ln(volume in mm³), depth in mm, sphericity, centroid z, y, x in organ coordinates."""
 Mask = NDArray[np.bool_]
@@ -61,7 +63,7 @@ def depth_map(whole: Mask, spacing: TripleMm) -> NDArray[np.float32]:
     """
     if whole.all() or not whole.any():
         return np.zeros(whole.shape, np.float32)
-    return np.asarray(ndimage.distance_transform_edt(whole, sampling=spacing), dtype=np.float32)
+    return distance_to(~whole, spacing)
 
 
 def frame(mask: Mask) -> NDArray[np.float64]:

@@ -11,6 +11,8 @@ from scipy import ndimage
 
 from reactkd_auto.plan import TripleMm
 
+from .distance import distance_to
+
 MOST_VOXELS = 2**24
 """Distances take 30 bytes a voxel: larger boxes are done in slabs."""
 Window = tuple[slice, slice, slice]
@@ -50,7 +52,7 @@ class RingSlab:
 
     window: Window
     nearest: NDArray[np.int32]
-    distance_mm: NDArray[np.float64]
+    distance_mm: NDArray[np.floating]
 
     def within(self, width_mm: float) -> NDArray[np.int32]:
         """``nearest`` of a ring that is no wider than the one asked for."""
@@ -72,14 +74,23 @@ def ring_slabs(
         near = components[seen, y, x]
         if near.any():
             window, own = (slice(first, last), y, x), slice(first - seen.start, last - seen.start)
-            distance, lesion = ndimage.distance_transform_edt(near == 0, sampling=spacing, return_indices=True)
-            distance, lesion = distance[own], lesion[:, own]
+            distance, nearest = _nearest_lesions(near, spacing)
+            distance, nearest = distance[own], nearest[own]
             ring = (distance > 0) & (distance <= width_mm)
             if inside is not None:
                 ring &= inside[window]
-            nearest = np.zeros(ring.shape, np.int32)
-            nearest[ring] = near[tuple(axis[ring] for axis in lesion)]
-            yield RingSlab(window, nearest, distance)
+            yield RingSlab(window, np.where(ring, nearest, np.int32(0)), distance)
+
+
+def _nearest_lesions(
+    components: NDArray[np.int32], spacing: TripleMm
+) -> tuple[NDArray[np.floating], NDArray[np.int32]]:
+    """Distance in mm to the nearest lesion, and its number; where there is but one, half the work will do."""
+    largest = components.max()
+    if (components[components > 0] == largest).all():
+        return distance_to(components > 0, spacing), np.broadcast_to(largest, components.shape)
+    distance, places = ndimage.distance_transform_edt(components == 0, sampling=spacing, return_indices=True)
+    return distance, components[tuple(places)]
 
 
 def _surrounding(mask: NDArray[np.bool_], margin: list[int]) -> Window:

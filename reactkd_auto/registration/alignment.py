@@ -20,7 +20,7 @@ from reactkd_auto.imageio import array_spacing
 from reactkd_auto.preprocessing.grid import Grid
 from reactkd_auto.preprocessing.resample import covered, resample
 
-from .information import Codes, codes, mutual_information
+from .information import Codes, codes, information_of, joint_histogram
 from .window import Mask, window_grid
 
 STEP_MM = 4.0
@@ -55,7 +55,7 @@ def measure_alignment(
     """
     grid = window_grid(base, marked, STEP_MM)
     compared = _Compared(base, other, role, grid)
-    if compared.voxels((0, 0, 0)) < FEWEST_VOXELS or compared.information((0, 0, 0)) <= 0:
+    if compared.compared < FEWEST_VOXELS or compared.information((0, 0, 0)) <= 0:
         return None
     here = compared.information((0, 0, 0))
     best = _climb(compared.information, compared.reach)
@@ -99,23 +99,25 @@ class _Compared:
     def __init__(self, base: sitk.Image, other: sitk.Image, role: ChannelRole, grid: Grid) -> None:
         self.reach = int(FARTHEST_MM // grid.spacing_mm[0])
         wide = _widened(grid, self.reach)
-        self.fixed = codes(resample(base, grid), *CT_RANGE_HU, BINS)
+        self.fixed = codes(resample(base, grid), *CT_RANGE_HU, BINS).astype(np.intp)
         values = resample(other, wide)
         self.measured = covered(other, wide)
         if role != "pet_suv":
             self.measured &= values != 0  # what a scanner or a resampling left empty
-        self.moving = _channel_codes(values, self.measured, role)
+        self.moving = np.where(self.measured, _channel_codes(values, self.measured, role), BINS).astype(np.intp)
+        self.compared = self.voxels((0, 0, 0))
 
     def voxels(self, shift: Shift) -> int:
         """How many voxels can be compared."""
-        return int(self._part(self.measured, shift).sum())
+        return int(np.count_nonzero(self._part(self.measured, shift)))
 
     def information(self, shift: Shift, half: tuple[slice, ...] = (slice(None),) * 3) -> float:
         """Mutual information with the channel taken ``shift`` voxels away; 0 where too little is left to compare."""
-        seen = self._part(self.measured, shift)[half]
-        if not seen.any() or 2 * self.voxels(shift) < self.voxels((0, 0, 0)):
+        if 2 * self.voxels(shift) < self.compared:
             return 0.0
-        return mutual_information(self.fixed[half][seen], self._part(self.moving, shift)[half][seen], BINS)
+        # What was not measured falls into a bin of its own, which is left out: quicker than picking out the rest.
+        joint = joint_histogram(self.fixed[half], self._part(self.moving, shift)[half], (BINS, BINS + 1))
+        return information_of(joint[:, :BINS])
 
     def halves(self) -> Iterator[tuple[slice, ...]]:
         """Both halves along each axis."""

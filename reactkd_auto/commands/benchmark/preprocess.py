@@ -29,8 +29,10 @@ from .preprocess_work import Measured, Source, measure, preprocess_only
 DESCRIPTION = """\
 Measuring and preprocessing of a planned dataset against plain SimpleITK, single thread, by processor time.
 Ours is all that reactkd_plan_and_preprocess does with a case, its dose apart: hashing, reading with checks,
-fingerprint, resampling, regions, writing. The reference reads the same files, resamples them by cubic B-splines onto
-the same grid and writes NIfTI. Prints a table, writes preprocess.json and run.json.
+fingerprint, resampling, regions, writing. The reference is what one would do with SimpleITK alone: it reads the same
+files, resamples each channel by cubic B-splines and the region map by nearest neighbours to the planned spacing over
+the whole CT, and writes .nii.gz; nothing is checked, measured or cropped. Prints a table, writes preprocess.json and
+run.json.
 
 example: reactkd_benchmark preprocess -o out -d 1"""
 TARGET_RATIO = 1.5

@@ -19,7 +19,7 @@ from reactkd_auto.jsonio import write_json
 from reactkd_auto.plan import Plan
 from reactkd_auto.planning.fingerprint import input_hash, measure_case
 from reactkd_auto.preprocessing import Grid, preprocess_case
-from reactkd_auto.preprocessing.back_to_ct import grid_of
+from reactkd_auto.preprocessing.coarse import whole_grid
 
 
 @dataclass
@@ -75,7 +75,7 @@ def measure(row: LabelledCase, source: Source) -> Measured:
 
 
 def preprocess(row: LabelledCase, source: Source, folder: Path, steps: Steps) -> Grid:
-    """All that `reactkd_plan_and_preprocess` does with a case, its dose apart; the grid that it came onto."""
+    """All that `reactkd_plan_and_preprocess` does with a case, its dose apart; the whole CT's grid as planned."""
     raw, dataset = source.raw, source.dataset
     plan = dataclasses.replace(source.plan, dose=dataclasses.replace(source.plan.dose, enabled=False))
     with steps.timed("hash"):
@@ -90,7 +90,7 @@ def preprocess(row: LabelledCase, source: Source, folder: Path, steps: Steps) ->
         done = preprocess_case(images, plan=plan, dataset=dataset, patient=row.patient, label=row.label)
     with steps.timed("write"):
         write_case(folder, done)
-    return grid_of(done.properties, done.nodes.shape[1:])
+    return whole_grid(images.images[0], plan.spacing_mm)
 
 
 def preprocess_only(row: LabelledCase, source: Source) -> None:
@@ -100,7 +100,7 @@ def preprocess_only(row: LabelledCase, source: Source) -> None:
 
 
 def _plainly(case: str, source: Source, grid: Grid, folder: Path, steps: Steps) -> None:
-    """SimpleITK reads each channel, resamples it (cubic B-spline, float32) onto the same grid and writes NIfTI."""
+    """SimpleITK reads each channel, resamples it (cubic B-spline, float32) over the whole CT, writes ``.nii.gz``."""
     dataset = source.dataset
     indices = range(len(dataset.channels))
     channels = [channel_path(source.raw / "imagesTr", case, i, dataset.file_ending) for i in indices]
@@ -118,4 +118,4 @@ def _resample_file(path: Path, grid: Grid, folder: Path, steps: Steps, *, kind: 
         placement = (list(grid.origin_mm), list(grid.spacing_mm[::-1]), list(grid.direction))
         done = sitk.Resample(image, list(grid.size[::-1]), sitk.Transform(), interpolator, *placement, 0.0, kind)
     with steps.timed("write"):
-        sitk.WriteImage(done, str(folder / path.name))
+        sitk.WriteImage(done, str(folder / f"{path.name}.nii.gz"))
