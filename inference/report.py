@@ -132,7 +132,7 @@ def describe_model(
     rows += [
         ("looks at", ", ".join(config.channels)),
         ("channels only its teachers saw", privileged if config.preset != "baseline" else "none (baseline preset)"),
-        ("folds averaged", ", ".join(map(str, folds)) + f" of {plan.folds}"),
+        ("folds averaged", f"{len(folds)} of {plan.folds}: {', '.join(map(str, folds))}"),
         ("preset, seed", f"{config.preset}, {config.seed}"),
         ("spacing z × y × x", " × ".join(f"{s:g}" for s in plan.spacing_mm) + " mm"),
         ("field of view z × y × x", f"{extent} mm"),
