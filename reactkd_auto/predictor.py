@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .dataset import Dataset
 from .networks import GraphInputs, Outputs, Student, graph_inputs, student_channels
+from .networks.precision import mixed_precision
 from .plan import Plan
 from .preprocessing.batch import Batch
 from .preprocessing.normalise import normalise
@@ -85,6 +86,6 @@ def _forward(
     student: Student, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs, *, covariates: Tensor | None
 ) -> Outputs:
     # bfloat16 on CUDA only: on a CPU it changes the third digit, and CPU results are to be reproducible everywhere.
-    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=images.device.type == "cuda"):
+    with mixed_precision(images.device):
         outputs: Outputs = student(images, present, valid, graph, covariates=covariates)
     return outputs

@@ -13,6 +13,7 @@ from torch import Tensor
 from reactkd_auto.cases import CaseProperties, read_coarse
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.networks import LOCALISER_BATCH_SIZE, Localiser, build_localiser
+from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.plan import Plan, Triple
 from reactkd_auto.preprocessing.normalise import normalise
 from reactkd_auto.training.loader import Arrays, Feed
@@ -59,7 +60,7 @@ class LocaliserTask:
         for case in self.watched:
             image, labels = read_pair(self.case_folder, case, self.plan, self.dataset)
             tensor = torch.from_numpy(image)[None, None].to(self.device)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            with mixed_precision(self.device):
                 found = average(self._normalised(tensor)).argmax(1)[0].cpu().numpy()
             for i, region in enumerate(self.dataset.regions, start=1):
                 if (labels == i).any():

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from reactkd_auto.errors import UserError
+from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.progress import track
 from reactkd_auto.ranks import ALONE, Ranks
 from reactkd_auto.training.checkpoint import TrainingState, read_state, write_state
@@ -179,7 +180,7 @@ class _Loop(Generic[BatchT]):
     def add(self, part: BatchT, share: float, moment: Moment) -> None:
         """Add a part's gradients, and what its losses add to the epoch's sums."""
         torch.manual_seed(moment.torch_seed("network"))
-        with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=self.job.device.type == "cuda"):
+        with mixed_precision(self.job.device):
             losses = self.job.task.step(part, moment)
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + share * value.detach().float()

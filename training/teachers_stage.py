@@ -12,6 +12,7 @@ from torch import Tensor
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.networks import GraphInputs, Outputs, Teachers, build_teachers, load_weights, swin
+from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.plan import Plan
 from reactkd_auto.training.augment import Views
 from reactkd_auto.training.classification import LabelLoss, label_loss
@@ -147,7 +148,7 @@ def teacher_logits(
     logits: Logits = {}
     for names, batch in held_out_batches(folder, cases, plan=plan, dataset=dataset, device=device):
         views = plain_views(batch, plan=plan, dataset=dataset)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        with mixed_precision(device):
             graph = regions_of(views, plan, dataset)
             out = teachers(views.image, views.doses, views.present, views.valid, graph, covariates=views.covariates)
         heads = {"fused": out.fused}

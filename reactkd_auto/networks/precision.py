@@ -59,6 +59,11 @@ def contexts_to_recompute() -> tuple[AbstractContextManager[object], AbstractCon
     return nullcontext(), CudaAutocast() if _counting.get() else nullcontext()
 
 
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where CUDA's autocast takes it; on a CPU float32 as everywhere, so that its results are exact."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
 @contextmanager
 def full_precision(x: Tensor) -> Iterator[None]:
     """No autocast inside: neither of the device of ``x`` nor `CudaAutocast`."""

@@ -23,6 +23,7 @@ from reactkd_auto.inference.reading import ReadCase, read_case
 from reactkd_auto.inference.showing import show_case
 from reactkd_auto.model_folder import ModelFolder
 from reactkd_auto.networks import graph_inputs, student_channels
+from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.preprocessing import preprocess_case
 from reactkd_auto.preprocessing.batch import Batch
 from reactkd_auto.preprocessing.normalise import normalise
@@ -169,7 +170,7 @@ def network_works(model: LoadedModel, batch: Batch) -> Mapping[str, Work]:
     base = images[:, :1, :z, :y, :x].contiguous()
 
     def run(network: torch.nn.Module, *inputs: object) -> None:
-        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+        with torch.no_grad(), mixed_precision(model.device):
             network(*inputs)
 
     return {

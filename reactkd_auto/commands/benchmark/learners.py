@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.plan import Triple
 from reactkd_auto.planning.cohort import summarise
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan
@@ -135,11 +136,6 @@ class Learner:
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         self.value = None
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bf16 on CUDA, as training uses it."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 def teachers_step(run: Run, arrays: Arrays) -> Step:
