@@ -23,8 +23,9 @@ LossName = Literal[
 """Losses of distillation; formula and paper of each in ``losses/``."""
 TeacherMode = Literal["in_sample", "cross_fitted"]
 """Whether a student learns from teachers that saw its training cases, or from such that did not."""
-WeightingName = Literal["fused", "mean", "ca_mkd", "entropy_presence", "performance"]
-"""Whose logits a student learns: the fused teacher's, or a mixture of all; see ``teacher_weights.py``."""
+TeacherName = Literal["fused", "structure", "dose"]
+WeightingName = Literal[TeacherName, "mean", "ca_mkd", "entropy_presence", "performance"]
+"""Whose logits a student learns: those of one teacher, or a mixture of all; see ``teacher_weights.py``."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Preset:
         losses: Weight of each loss of distillation.
         modality_dropout: Probability that a channel (never the base) is hidden from a student that sees several.
         modality_dropout_warmup: Share of the epochs over which that probability rises from 0.
-        cbam: What the student does with the attention module it is handed.
+        cbam: What the student does with the attention module it is handed; ``own``: it is handed none.
         student_channels: Channels the student sees; empty: the base alone.
         weight_decay_factor: Times the planned weight decay, for the student.
         student_covariates: Whether the student sees the dataset's clinical covariates, as teachers always do.
@@ -87,7 +88,7 @@ class Preset:
     losses: dict[str, float]
     modality_dropout: float
     modality_dropout_warmup: float
-    cbam: Literal["frozen", "fine_tune"]
+    cbam: Literal["frozen", "fine_tune", "own"]
     student_channels: tuple[str, ...]
     weight_decay_factor: float
     student_covariates: bool = False

@@ -124,13 +124,14 @@ class StudentTask:
 
 
 def new_task(run: Run, fold: int, tutors: Tutors | None, watched: Sequence[CaseProperties]) -> StudentTask:
-    """A fresh student for a fold, with the teachers' attention handed over."""
+    """A fresh student for a fold, with the teachers' attention handed over unless the preset wants its own."""
     student = new_student(run)
     standardise_by(student, run.training_cases(fold))
     losses: dict[str, DistillationLoss] = {}
     if tutors is not None:
-        student.cbam.load_state_dict(tutors.own.cbam.state_dict())
-        student.cbam.requires_grad_(run.preset.cbam == "fine_tune")
+        if run.preset.cbam != "own":
+            student.cbam.load_state_dict(tutors.own.cbam.state_dict())
+            student.cbam.requires_grad_(run.preset.cbam == "fine_tune")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             losses = losses_of(run)

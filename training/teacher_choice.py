@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,13 @@ from torch.nn import functional
 
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.training.out_of_fold import training_logits
+from reactkd_auto.training.preset import TeacherName
 from reactkd_auto.training.readiness_verdict import FEWEST_PATIENTS
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.teachers_stage import Logits, probabilities
 from reactkd_auto.training.watch import auc
+
+TEACHERS: tuple[str, ...] = typing.get_args(TeacherName)
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +48,9 @@ def choose_teachers(run: Run, fold: int) -> Choice:
             "fold %d: teachers saw the student's training cases, so what they are worth out of fold is not known: none "
             "is switched off%s; cross-fitted teachers would tell.",
             fold,
-            "" if run.preset.weighting in ("fused", "mean") else " and weights follow cases that they were trained on",
+            ""
+            if run.preset.weighting in (*TEACHERS, "mean")
+            else " and weights follow cases that they were trained on",
         )
         return Choice(wanted, None)
     graded = [c for c in run.training_cases(fold) if c.label is not None]
@@ -52,10 +58,14 @@ def choose_teachers(run: Run, fold: int) -> Choice:
     return Choice(on, tuple(_mean_loss(logits[head], graded) for head in on))
 
 
+def _by_merit(run: Run) -> bool:
+    return run.preset.weighting not in (*TEACHERS, "mean")
+
+
 def _wanted(run: Run) -> tuple[str, ...]:
-    if run.preset.weighting == "fused" or not run.plan.structure_function_teacher:
+    if not run.plan.structure_function_teacher:
         return ("fused",)
-    return ("fused", "structure", "dose")
+    return (run.preset.weighting,) if run.preset.weighting in TEACHERS else TEACHERS
 
 
 def _better(head: str, logits: Logits, graded: Sequence[CaseProperties], fold: int) -> bool:

@@ -81,7 +81,7 @@ WEIGHTINGS: dict[WeightingName, Callable[[Votes], Tensor]] = {
     "entropy_presence": entropy_presence,
     "performance": performance,
 }
-"""Weights (B, H), not normalised, by the name that a preset uses; ``fused`` has one teacher only and needs none."""
+"""Weights (B, H), not normalised, by the name that a preset uses; where one teacher speaks alone, it needs none."""
 
 
 def weigh(votes: Votes, weighting: WeightingName) -> Tensor:
