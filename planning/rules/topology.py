@@ -19,7 +19,8 @@ FREE_PATCH = {"cpu": 2**15, "cuda": 2**21}
 """Patches up to so many voxels are worth their full resolution."""
 ANISOTROPY = 2.0
 STUDENT_PARAMETERS = 2_000_000
-EMBEDDING_WIDTH = 64
+EMBEDDING_WIDTH = {"cpu": 32, "cuda": 64}
+"""On a CPU, maps of that width at the finest grid are what a step waits for: memory, not arithmetic."""
 
 
 def stem_stride(
@@ -80,12 +81,12 @@ def network(
     """Encoders of teachers and student on one set of grids, and the stages that regions are pooled from."""
     stages = len(strides)
     teacher = EncoderPlan(16, (1,) * stages) if device == "cpu" else EncoderPlan(32, (1, 2, 2, 4)[:stages])
-    widths = (16, 12, 8) if device == "cpu" else (24, 16, 12, 8)
+    widths = (12, 8) if device == "cpu" else (24, 16, 12, 8)
     light = (1,) * stages
     width = next((w for w in widths if encoder_parameters(w, light) <= STUDENT_PARAMETERS), widths[-1])
-    plan = NetworkPlan(strides, teacher, EncoderPlan(width, light), EMBEDDING_WIDTH, pooled_stages=(0,))
+    plan = NetworkPlan(strides, teacher, EncoderPlan(width, light), EMBEDDING_WIDTH[device], pooled_stages=(0,))
     pooled, why = pooled_stages(cohort, plan, spacing)
-    plan = NetworkPlan(strides, teacher, plan.student, EMBEDDING_WIDTH, pooled)
+    plan = NetworkPlan(strides, teacher, plan.student, plan.embedding_width, pooled)
     return plan, (
         f"{stages} stages until {SMALLEST_GRID} or more feature voxels remain along each axis, coarse axes halved "
         f"later; {stem_reason}; teacher width {teacher.width} ({'CPU' if device == 'cpu' else 'GPU'}), student width "
