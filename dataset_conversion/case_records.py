@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from reactkd_auto.dataset import region_path
-from reactkd_auto.dataset_conversion.sidecars import sidecar_path
+from reactkd_auto.dataset import region_path, sidecar_path
 from reactkd_auto.jsonio import content_hash, read_json, write_json
 
 RECORDS = "conversion"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reactkd_auto.dataset import Dataset, LabelledCase, channel_path
-from reactkd_auto.dataset_conversion.sidecars import sidecar_path
+from reactkd_auto.dataset import Dataset, LabelledCase, channel_path, sidecar_path
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio.reading import direction_of, open_image
 from reactkd_auto.jsonio import read_json

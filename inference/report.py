@@ -9,7 +9,7 @@ from typing import Any
 
 from reactkd_auto.calibration import Calibration
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.drawing.style import COLOURS, ROLE_COLOURS
+from reactkd_auto.drawing.style import COLOURS, ROLE_COLOURS, class_colour
 from reactkd_auto.drawing.windows import CT_WINDOWS, SHAPE
 from reactkd_auto.inference.explanation_checks import ExplanationChecks
 from reactkd_auto.inference.graph_drawing import node_marks
@@ -23,7 +23,6 @@ ONE_FILE_BYTES = 64 * 2**20
 each case has a page of its own."""
 CASE_PAGES = "case_pages"
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
-CLASS_COLOURS = ("#3b7ddd", "#e08a1e", "#2f9e73", "#b0569c", "#8a6d3b", "#5b6b7b")
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _common(results: Sequence[CaseResult], dataset: Dataset, facts: ModelFacts, 
     return {
         "counts": {s: sum(r.status == s for r in results) for s in statuses},
         "classes": dataset.classes,
-        "colours": {c: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, c in enumerate(dataset.classes)},
+        "colours": {c: class_colour(i) for i, c in enumerate(dataset.classes)},
         "facts": facts,
         "widest": {r.case: _largest_importance(r) for r in results},
         "marks": {r.case: node_marks(r.regions) for r in results},

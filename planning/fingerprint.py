@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from reactkd_auto.dataset import Dataset, LabelledCase, channel_path, region_path
+from reactkd_auto.dataset import Dataset, LabelledCase, channel_path, region_path, sidecar_path
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import CaseFingerprint
 from reactkd_auto.imageio import RawCase
@@ -16,7 +16,7 @@ from reactkd_auto.planning.alignment import alignments, case_flags
 from reactkd_auto.planning.dose import evidence_path, measure_dose
 from reactkd_auto.planning.properties import Property, body, channels, geometry, intensities
 from reactkd_auto.planning.region_properties import regions
-from reactkd_auto.planning.sidecar import read_sidecar, sidecar_path
+from reactkd_auto.planning.sidecar import read_sidecar
 from reactkd_auto.planning.uptake import uptake
 from reactkd_auto.registration.files import SESSIONS, session_files
 from reactkd_auto.registration.load import REGISTRATION_VERSION, load_registered

@@ -18,11 +18,6 @@ _ITERATIVE_KERNEL = re.compile(r"^(I\d|[A-Z][a-z]\d+[a-z]?[\\_]\d)")
 _ITERATIVE_NAME = re.compile(r"iterative|asir|aidr|idose|safire|admire|\bimr\b|\bveo\b|deep|truefidelity|aice", re.I)
 
 
-def sidecar_path(images: Path, case: str) -> Path:
-    """``images/CASE_0000.json``."""
-    return Path(images) / f"{case}_0000.json"
-
-
 def read_sidecar(path: Path) -> ScanInfo | None:
     """The acquisition, or None without a file; keys that are missing or hold something else are passed over.
 

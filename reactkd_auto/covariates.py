@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from .dataset import Covariate, Dataset
 from .errors import UserError
 from .jsonio import write_text
+from .tables import csv_text
 
 FILE = "covariates.csv"
 """Of a preprocessed dataset that has any."""
@@ -45,12 +45,8 @@ def read_covariates(path: Path, covariates: Sequence[Covariate]) -> dict[str, Va
 
 def write_covariates(folder: Path, values: Mapping[str, Values], covariates: Sequence[Covariate]) -> None:
     """Write ``covariates.csv``, which `read_covariates` reads."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", *(c.name for c in covariates)])
-    for case in sorted(values):
-        writer.writerow([case, *(_cell(c, v) for c, v in zip(covariates, values[case], strict=True))])
-    write_text(Path(folder) / FILE, text.getvalue())
+    rows = [[case, *(_cell(c, v) for c, v in zip(covariates, values[case], strict=True))] for case in sorted(values)]
+    write_text(Path(folder) / FILE, csv_text(["case", *(c.name for c in covariates)], rows))
 
 
 def stored_covariates(preprocessed: Path, dataset: Dataset) -> dict[str, Values]:

@@ -268,6 +268,11 @@ def region_path(regions: Path, case: str, file_ending: str) -> Path:
     return Path(regions) / f"{case}{file_ending}"
 
 
+def sidecar_path(images: Path, case: str) -> Path:
+    """Path of what is known of how a case's CT was acquired: ``images/CASE_0000.json``, in dcm2niix's keys."""
+    return Path(images) / f"{case}_0000.json"
+
+
 def session_ct_path(sessions: Path, session: str, case: str, file_ending: str) -> Path:
     """Path of a session's CT: ``sessions/SESSION/CASE_ct.nii.gz``."""
     return Path(sessions) / session / f"{case}_ct{file_ending}"

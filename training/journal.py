@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reactkd_auto.jsonio import atomic_path, write_text
+from reactkd_auto.tables import csv_text
 
 logger = logging.getLogger(__name__)
 
@@ -111,11 +110,8 @@ def _watched_names(history: Sequence[dict[str, float]]) -> list[str]:
 
 
 def _table(history: Sequence[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=_names(history), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in history)
-    return text.getvalue()
+    names = _names(history)
+    return csv_text(names, [[f"{row[n]:.6g}" if n in row else "" for n in names] for row in history])
 
 
 def _duration(seconds: float) -> str:

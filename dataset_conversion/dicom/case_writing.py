@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from reactkd_auto.dataset import ChannelRole, Dataset, channel_path, region_path
+from reactkd_auto.dataset import ChannelRole, Dataset, channel_path, region_path, sidecar_path
 from reactkd_auto.dataset_conversion.case_records import make_once, source_key
 from reactkd_auto.dataset_conversion.dicom.acquisition import read_acquisition
 from reactkd_auto.dataset_conversion.dicom.choices import Choices
 from reactkd_auto.dataset_conversion.dicom.regions import region_map
 from reactkd_auto.dataset_conversion.dicom.selection import CaseSources
-from reactkd_auto.dataset_conversion.sidecars import sidecar_path
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio import ImageFault, check_units, overlap_fraction, write_image
 from reactkd_auto.imageio.dicom import read_series

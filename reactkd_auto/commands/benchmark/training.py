@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from reactkd_auto.commandline import add_workspace_options
 from reactkd_auto.device import choose_device
 from reactkd_auto.jsonio import write_json
 from reactkd_auto.networks import describe
+from reactkd_auto.networks.counting import Counting
 from reactkd_auto.provenance import write_run
 from reactkd_auto.training.loader import case_feed, stream
 from reactkd_auto.training.run import Run
@@ -163,14 +165,10 @@ def _size(who: Who, step: Step, run: Run) -> tuple[int, int]:
 
 
 def _paper_flops(who: Who, module: nn.Module, run: Run) -> int:
-    from copy import deepcopy
-
-    from torch.utils.flop_counter import FlopCounterMode
-
     channels = 2 if who == "paper's teachers" else 1
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), Counting() as counter:
         deepcopy(module).to("meta").eval()(torch.empty(1, channels, *run.plan.patch_size, device="meta"))
-    return int(counter.get_total_flops())
+    return counter.flops
 
 
 def _loading(run: Run, rounds: int) -> Spread:
