@@ -15,7 +15,13 @@ from reactkd_auto.model_folder import ModelFolder
 
 from .recipes import Recipe
 
-STUDENT, TEACHER = "predictions.csv", "teacher_predictions.csv"
+ROWS = {"student": "{}", "teacher": "{}, its teacher", "covariates": "covariates alone"}
+"""Name of a table's row, from that of the recipe, by who answered; without images all recipes answer alike."""
+OUT_OF_FOLD = {
+    "student": "predictions.csv",
+    "teacher": "teacher_predictions.csv",
+    "covariates": "covariates_predictions.csv",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def gather(
     Args:
         models: By recipe and seed.
         folds: Wanted of each.
-        read: Tables of a finished model by what answered (``""``: its student).
+        read: Tables of a finished model by who answered, as in `ROWS`.
     """
     finished = {
         recipe: {seed for seed, model in by_seed.items() if set(folds) <= set(model.finished_folds())}
@@ -57,16 +63,15 @@ def gather(
     for recipe, by_seed in models.items():
         for seed in seeds:
             for who, table in (read(by_seed[seed]) or {}).items():
-                name = f"{recipe.name}, its teacher" if who else recipe.name
-                tables.setdefault(name, {})[seed] = table
+                tables.setdefault(ROWS[who].format(recipe.name), {})[seed] = table
     return Gathered({name: of for name, of in tables.items() if set(of) == set(seeds)}, seeds, missing)
 
 
 def out_of_fold(model: ModelFolder, folds: Sequence[int]) -> dict[str, Any]:
-    """Held-out answers of the folds' students, and of their teachers where there are any."""
+    """Held-out answers of the folds' students, and of their teachers and of clinical covariates where there are any."""
     places = [model.fold(fold) / "validation" for fold in folds]
     answers = {}
-    for who, name in (("", STUDENT), ("teacher", TEACHER)):
+    for who, name in OUT_OF_FOLD.items():
         if all((place / name).exists() for place in places):
             parts = [_read(place / name, place / "labels.csv", model) for place in places]
             answers[who] = pandas.concat(parts, ignore_index=True)
@@ -79,4 +84,4 @@ def _read(predictions: Path, labels: Path, model: ModelFolder) -> Any:
 
 def external(model: ModelFolder, predictions: Path, labels: Path) -> dict[str, Any]:
     """Answers to the external CTs."""
-    return {"": _read(predictions, labels, model)}
+    return {"student": _read(predictions, labels, model)}

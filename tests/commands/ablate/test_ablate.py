@@ -1,11 +1,14 @@
 """The command on a tiny cohort: trainings, parts, continuation, table."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from reactkd_auto.commands.ablate import ablate, api
 from reactkd_auto.commands.ablate.command import main
+from reactkd_auto.covariates import write_covariates
+from reactkd_auto.dataset import Covariate, write_dataset
 
 RECIPES = ("baseline", "auto")
 
@@ -51,6 +54,17 @@ def test_parts_train_their_share_and_any_later_call_makes_the_table(make_cohort,
     ablate(**options(cohort, seeds=[0, 1]))
     assert json.loads((folder / "ablation.json").read_text())["seeds"] == [0]
     assert "auto seed 1" in (folder / "ablation.html").read_text()
+
+
+def test_what_covariates_tell_without_images_stands_in_the_table_once(make_cohort):
+    cohort = make_cohort()
+    folder, marker = cohort.cases.parent, (Covariate("marker", "numeric"),)
+    write_dataset(folder, replace(cohort.dataset, covariates=marker))
+    write_covariates(folder, {f"case_{i:02d}": (float(i // 2 % 2) + 0.1 * (i % 3),) for i in range(10)}, marker)
+    ablate(**options(cohort, recipes=("baseline", "kd")))
+    rows = json.loads((cohort.results / "ablation" / "ablation.json").read_text())["recipes"]
+    assert [r["name"] for r in rows] == ["baseline", "covariates alone", "kd", "kd, its teacher"]
+    assert rows[1]["auc"]["value"] == 1.0
 
 
 def test_bad_recipes_are_one_sentence(make_cohort, capsys):
