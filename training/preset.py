@@ -74,6 +74,7 @@ class Preset:
         student_channels: Channels the student sees; empty: the base alone.
         weight_decay_factor: Times the planned weight decay, for the student.
         student_covariates: Whether the student sees the dataset's clinical covariates, as teachers always do.
+        student_dose: ``drawn`` for each sample in the planned range, or always ``full``.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Preset:
     student_channels: tuple[str, ...]
     weight_decay_factor: float
     student_covariates: bool = False
+    student_dose: Literal["drawn", "full"] = "drawn"
     schema_version: int = 1
 
     def __post_init__(self) -> None:

@@ -109,7 +109,8 @@ class StudentTask:
 
     def _student(self, views: Views, graph: GraphInputs, moment: Moment, generator: torch.Generator) -> Outputs:
         preset = self.preset
-        images = torch.cat([views.doses[:, :1], views.image[:, self.selected[1:]]], 1)
+        base = views.image[:, :1] if preset.student_dose == "full" else views.doses[:, :1]
+        images = torch.cat([base, views.image[:, self.selected[1:]]], 1)
         probability = hiding_probability(
             moment.progress, limit=preset.modality_dropout, warmup=preset.modality_dropout_warmup
         )

@@ -61,6 +61,19 @@ def test_the_dose_teacher_stands_in_where_the_fused_one_alone_was_wanted(run, mo
     assert choose_teachers(run, 0).heads == ("fused",)
 
 
+def test_one_teacher_alone_may_be_wanted_and_is_judged_as_others_are(run, monkeypatch):
+    run.preset = read_preset("without_dose_teacher")
+    know(monkeypatch, run, fused=3.0, structure=2.0, dose=0.5)
+    assert choose_teachers(run, 0).heads == ("structure",)
+    know(monkeypatch, run, fused=3.0, structure=0.2, dose=2.0)
+    assert choose_teachers(run, 0).heads == ("dose",)
+    run.preset = read_preset("without_structure_teacher")
+    know(monkeypatch, run, fused=3.0, structure=2.0, dose=0.5)
+    assert choose_teachers(run, 0).heads == ("dose",)
+    run.plan = replace(run.plan, structure_function_teacher=False)
+    assert choose_teachers(run, 0).heads == ("fused",)
+
+
 def test_too_few_patients_switch_nothing_off(run, monkeypatch, caplog):
     know(monkeypatch, run, fused=0.2, structure=0.2, dose=3.0)
     few = [replace(c, patient=f"p{i % 12}") for i, c in enumerate(run.training_cases(0))]
