@@ -60,25 +60,23 @@ def apply(batch: Batch, params: AugmentationParams, *, plan: Plan, dataset: Data
 
     Parameters that change nothing give exactly the centre of the stored arrays.
     """
-    doses = _dose_views(batch, params, plan)
-    images, marks = torch.cat([batch.image, doses], 1), torch.cat([batch.nodes, batch.valid.to(torch.uint8)], 1)
+    images, valid, nodes = torch.cat([batch.image, _dose_views(batch, params, plan)], 1), batch.valid, batch.nodes
     if params.moves:
         grid = _grid(batch, params, plan)
         images = functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-        marks = functional.grid_sample(
-            marks.to(images.dtype), grid, mode="nearest", padding_mode="zeros", align_corners=False
-        ).to(torch.uint8)
+        valid = _marks(valid, grid).bool()
+        nodes = _marks(nodes, grid - _region_offset(batch, params, plan))
     else:
         window = (slice(None), slice(None), *centre_window(plan))
-        images, marks = images[window], marks[window]
-    channels, layers = batch.image.shape[1], batch.nodes.shape[1]
+        images, valid, nodes = images[window], valid[window], nodes[window]
+    channels = batch.image.shape[1]
     image, doses = _intensities(images[:, :channels], images[:, channels:], params, dataset)
     return Views(
         image=normalise(image, dataset, plan),
         doses=_normalise_base(doses, plan, dataset),
-        valid=marks[:, layers:].bool(),
+        valid=valid,
         present=batch.present,
-        nodes=marks[:, :layers],
+        nodes=nodes,
         node_valid=batch.node_valid,
         geometry=batch.node_geometry,
         edges=batch.edges,
@@ -135,6 +133,21 @@ def _grid(batch: Batch, params: AugmentationParams, plan: Plan) -> Tensor:
     theta = torch.cat([theta[:, :, :3].flip(1, 2), theta[:, :, 3:].flip(1)], 2).to(batch.image, non_blocking=True)
     size = [len(theta), 1, *plan.patch_size]
     return functional.affine_grid(theta, size, align_corners=False)
+
+
+def _region_offset(batch: Batch, params: AugmentationParams, plan: Plan) -> Tensor:
+    """Shift of the region map in the units of `_grid`: (B, 1, 1, 1, 3), x first."""
+    stored = torch.tensor(batch.image.shape[2:])
+    offset = 2 * params.region_shift_mm / torch.tensor(plan.spacing_mm) / stored
+    return offset.flip(1).to(batch.image, non_blocking=True)[:, None, None, None, :]
+
+
+def _marks(marks: Tensor, grid: Tensor) -> Tensor:
+    """uint8 marks at the nearest stored voxel, 0 beyond."""
+    taken = functional.grid_sample(
+        marks.to(grid.dtype), grid, mode="nearest", padding_mode="zeros", align_corners=False
+    )
+    return taken.to(torch.uint8)
 
 
 def _intensities(image: Tensor, doses: Tensor, params: AugmentationParams, dataset: Dataset) -> tuple[Tensor, Tensor]:

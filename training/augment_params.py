@@ -14,6 +14,8 @@ from reactkd_auto.plan import AugmentationPlan, DosePlan, Plan
 FULL_DOSE_SHARE = 0.25
 WARPED_SHARE = 0.4
 """Interpolation blurs texture, and prediction sees images that are not interpolated: most samples stay sharp."""
+PERTURBED_SHARE = 0.5
+"""Of region maps. Those that the localiser will draw are right to about half a voxel of its grid."""
 HU_SHIFT = 10.0
 LOG_GAIN = {"ct": 0.0, "binary_mask": 0.0, "pet_suv": 0.1, "mr": 0.2, "other": 0.2}
 OFFSET = {"ct": 0.0, "binary_mask": 0.0, "pet_suv": 0.0, "mr": 0.1, "other": 0.1}
@@ -28,6 +30,7 @@ class AugmentationParams:
         rotation: (B,) radians about z.
         scale: (B,) 1.1 shows 10 % more tissue, smaller.
         shift_mm: (B, 3) of the window's centre, z, y, x.
+        region_shift_mm: (B, 3) of the region map against the image, z, y, x.
         mirror: bool (B, 3), axes z, y, x.
         dose: (B, V) dose fractions, ascending in each row.
         phase: (B, V) radians, mixes the two stored realisations of noise.
@@ -38,6 +41,7 @@ class AugmentationParams:
     rotation: Tensor
     scale: Tensor
     shift_mm: Tensor
+    region_shift_mm: Tensor
     mirror: Tensor
     dose: Tensor
     phase: Tensor
@@ -50,7 +54,7 @@ class AugmentationParams:
     def moves(self) -> bool:
         """Whether any sample's geometry is changed."""
         still = (self.rotation == 0).all() & (self.scale == 1).all() & (self.shift_mm == 0).all() & ~self.mirror.any()
-        return not bool(still)
+        return not bool(still & (self.region_shift_mm == 0).all())
 
     def rows(self, place: slice) -> AugmentationParams:
         """Of some samples."""
@@ -63,6 +67,7 @@ def identity_params(samples: int, *, channels: int, doses: int) -> AugmentationP
         rotation=torch.zeros(samples),
         scale=torch.ones(samples),
         shift_mm=torch.zeros(samples, 3),
+        region_shift_mm=torch.zeros(samples, 3),
         mirror=torch.zeros(samples, 3, dtype=torch.bool),
         dose=torch.ones(samples, doses),
         phase=torch.zeros(samples, doses),
@@ -94,10 +99,12 @@ def make_params(
     shift = _shift(generator, warped, plan)
     mirror = _mirror(generator, samples, a)
     dose, phase = _doses(generator, samples, doses, plan.dose)
+    region_shift = _region_shift(generator, samples, plan)
     return AugmentationParams(
         rotation=rotation,
         scale=scale,
         shift_mm=shift,
+        region_shift_mm=region_shift,
         mirror=mirror,
         dose=dose,
         phase=phase,
@@ -118,6 +125,13 @@ def _shift(generator: torch.Generator, warped: Tensor, plan: Plan) -> Tensor:
     shift = plan.augmentation.shift_mm * _uniform(generator, len(warped), 3)
     spacing = torch.tensor(plan.spacing_mm)
     return torch.where(warped[:, None], shift, (shift / spacing).trunc() * spacing)
+
+
+def _region_shift(generator: torch.Generator, samples: int, plan: Plan) -> Tensor:
+    """(B, 3) mm, uniform in ± half a voxel of the localiser, for some; 0 where no localiser will draw regions."""
+    shift = _uniform(generator, samples, 3) * torch.tensor(plan.localiser.spacing_mm) / 2
+    perturbed = torch.rand(samples, generator=generator) < PERTURBED_SHARE
+    return shift * perturbed[:, None] * float(plan.localiser.enabled)
 
 
 def _mirror(generator: torch.Generator, samples: int, plan: AugmentationPlan) -> Tensor:

@@ -10,6 +10,9 @@ from reactkd_auto.dataset import Dataset
 FILTERS = 8
 BLOCKS_DOWN = (1, 1, 1, 1)
 BLOCKS_UP = (1, 1, 1)
+SLOPE = 0.1
+"""Of units below 0. With plain ReLU a thin structure, such as a spine of 2 × 2 voxels, may fall where all units of the
+last layer are 0, and is then never learnt."""
 BACKGROUND = "background"
 LOCALISER_BATCH_SIZE = 2
 """Images that it is trained on at once."""
@@ -38,6 +41,7 @@ class Localiser(nn.Module):
             in_channels=1,
             out_channels=classes,
             norm=("group", {"num_groups": FILTERS}),
+            act=("leakyrelu", {"negative_slope": SLOPE, "inplace": True}),
             blocks_down=BLOCKS_DOWN,
             blocks_up=BLOCKS_UP,
         )

@@ -53,6 +53,28 @@ def test_the_resampled_way_gives_the_centre_too(batch):
     torch.testing.assert_close(views.valid, exact.valid)
 
 
+def test_a_region_map_moves_against_its_image_and_nothing_else_does(batch):
+    shift = torch.tensor([[1.0, -1.0, 0.0], [0.0, 2.0, -1.0]]) * torch.tensor(PLAN.spacing_mm)
+    views, still = augmented(batch, replace(STILL, region_shift_mm=shift)), augmented(batch, STILL)
+    for b, voxels in enumerate([(1, -1, 0), (0, 2, -1)]):
+        moved = batch.nodes[b].roll(voxels, (1, 2, 3))[CENTRE[1:]]
+        torch.testing.assert_close(views.nodes[b], moved, rtol=0, atol=0)
+    torch.testing.assert_close(views.valid, still.valid, rtol=0, atol=0)
+    torch.testing.assert_close(views.image, still.image, atol=1e-4, rtol=1e-4)
+
+
+def test_half_of_the_region_maps_are_moved_by_half_a_voxel_of_the_localiser_at_most():
+    def shifts(enabled):
+        plan = replace(PLAN, localiser=replace(PLAN.localiser, enabled=enabled))
+        return make_params(torch.Generator().manual_seed(0), 2000, plan=plan, dataset=DATASET, doses=1).region_shift_mm
+
+    assert not shifts(enabled=False).any()
+    shift = shifts(enabled=True)
+    assert 0.45 < shift.any(1).float().mean() < 0.55
+    largest = shift.abs().amax(0) / torch.tensor(PLAN.localiser.spacing_mm)
+    assert ((largest > 0.48) & (largest <= 0.5)).all()
+
+
 def test_the_same_parameters_give_the_same_views_and_leave_the_batch_alone(batch):
     before = {name: value.clone() for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
     assert_equal(augmented(batch, drawn(5)), augmented(batch, drawn(5)))
@@ -122,7 +144,8 @@ def test_nodes_move_with_the_image(batch, seed):
     """An image that is the lesion itself still covers the lesion's node after any change of geometry."""
     lesion = (batch.nodes[:, :1] == 2).float()
     image = torch.cat([lesion * 200, lesion * 10], 1)
-    views = augmented(replace(batch, image=image), replace(drawn(seed), dose=torch.ones(2, 2), hu_shift=torch.zeros(2)))
+    params = replace(drawn(seed), dose=torch.ones(2, 2), hu_shift=torch.zeros(2), region_shift_mm=torch.zeros(2, 3))
+    views = augmented(replace(batch, image=image), params)
     shown, node = views.image[:, 0] > 1.0, views.nodes[:, 0] == 2
     assert (shown & node).sum() / (shown | node).sum() > 0.75
 
