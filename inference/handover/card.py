@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
@@ -54,6 +55,7 @@ def model_card(model: ModelFolder, fingerprint: Fingerprint | None, metrics: Map
         privileged=[dataset.channels[i].name for i in dataset.privileged],
         regions=[f"{r.name} ({r.role})" for r in dataset.regions],
         localised=localised,
+        searched=_searched(fingerprint),
         cohort=list(_cohort(fingerprint, dataset)) if fingerprint is not None else [],
         cases=0 if fingerprint is None else len(fingerprint.cases),
         few=FEW_CASES,
@@ -61,6 +63,14 @@ def model_card(model: ModelFolder, fingerprint: Fingerprint | None, metrics: Map
         evaluated=metrics or {},
         calibration=read_calibration(model.path),
     )
+
+
+def _searched(fingerprint: Fingerprint | None) -> str:
+    """Size of the largest image that localisers learnt on, mm along z, y, x; empty where that is not known."""
+    if fingerprint is None or not fingerprint.cases:
+        return ""
+    largest = max((c.image_extent_mm for c in fingerprint.cases), key=math.prod)
+    return " × ".join(f"{mm:.0f}" for mm in largest)
 
 
 def _cohort(fingerprint: Fingerprint, dataset: Dataset) -> Iterator[Row]:

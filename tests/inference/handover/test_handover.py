@@ -147,6 +147,7 @@ def test_the_card_says_what_the_folder_holds(exported):
         "Prediction sets promise 90 % coverage,\nfor each class.",
     ):
         assert line in card
+    assert "learnt on images of at most" in card
     assert "kappa" not in card
 
 
