@@ -3,8 +3,8 @@
 METHOD's sketch is Σ_k a_k · ∂z_c/∂h_k painted on region k's mask. The graph's part of the class score is
 z = Σ_k a_k · u_k(h), u_k the node logits and a_k the attention, so ∂z_c/∂h_k carries a_k and the edges already, by the
 chain rule. What is left open is how a gradient vector becomes one number. The usual product ⟨∂z_c/∂h_k, h_k⟩ counts
-from features of 0, which no tissue has. We therefore integrate the gradient along the way from average tissue r (the
-mean of the same image's feature map) to the node's features h_k:
+from features of 0, which no tissue has. We therefore integrate the gradient along the way from average tissue r (mean
+and standard deviation of the same image's feature map) to the node's features h_k:
 
     I_k = ⟨h_k − r, ∫₀¹ ∂z_c/∂h_k (r + α (h − r)) dα⟩
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reactkd_auto.networks import GraphInputs, Outputs, Student
-from reactkd_auto.networks.pooling import masked_average
+from reactkd_auto.networks.pooling import masked_average, masked_moments
 from reactkd_auto.networks.readout import RegionReadout
 
 STEPS = 32
@@ -38,7 +38,7 @@ class ReadoutState:
 
     Attributes:
         features: h, float [B, N, D].
-        reference: r, float [B, D], mean of each pooled map over measured voxels.
+        reference: r, float [B, D], mean and SD of each pooled map over measured voxels.
         node_valid: bool [B, N].
         geometry: float [B, N, 6].
         edges: float [B, N, N].
@@ -74,7 +74,7 @@ def recorded(student: Student) -> Iterator[list[Pass]]:
         used = [(m, w) for m, w, use in zip(maps, graph.weights, readout.pooled, strict=True) if use]
         state = ReadoutState(
             features=outputs.node_features.detach(),
-            reference=torch.cat([masked_average(m.detach(), w)[:, 0] for m, w in used], dim=1),
+            reference=torch.cat([masked_moments(m.detach(), w)[:, 0] for m, w in used], dim=1),
             node_valid=graph.node_valid,
             geometry=graph.geometry,
             edges=graph.edges,
@@ -121,26 +121,10 @@ def graph_score(readout: RegionReadout, state: ReadoutState, features: Tensor, t
 
 
 def graph_votes(readout: RegionReadout, state: ReadoutState, features: Tensor) -> Tensor:
-    """The graph's part of the logits [B, K] for node features [B, N, D] in place of the case's own.
-
-    The readout is run on an image of one voxel a node, so that pooling hands back exactly ``features``.
-    """
-    batch, nodes, depth = features.shape
-    stages = sum(readout.pooled)
-    parts = iter(features.chunk(stages, dim=2))
-    empty = features.new_zeros(batch, depth // stages, nodes, 1, 1)
-    maps = [next(parts).transpose(1, 2)[..., None, None] if use else empty for use in readout.pooled]
-    own_voxel = torch.eye(nodes, device=features.device).expand(batch, nodes, nodes)[..., None, None]
-    everywhere = features.new_ones(batch, 1, nodes, 1, 1)
-    graph = GraphInputs(
-        masks=(own_voxel,) * stages,
-        weights=(everywhere,) * len(readout.pooled),
-        node_valid=state.node_valid,
-        geometry=state.geometry,
-        edges=state.edges,
-    )
-    outputs = readout(maps, (), graph)
-    return outputs.logits - outputs.gap_logits
+    """The graph's part of the logits [B, K] for node features [B, N, D] in place of the case's own."""
+    graph = GraphInputs((), (), state.node_valid, state.geometry, state.edges)
+    node_logits, weights = readout.judge_nodes(features, graph)
+    return (weights[:, :, None] * node_logits).sum(dim=1)
 
 
 def class_activation(readout: RegionReadout, state: ReadoutState, target: int) -> Tensor:

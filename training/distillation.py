@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.networks.pooling import map_stages
+from reactkd_auto.networks.pooling import map_stages, node_width
 from reactkd_auto.plan import Plan
 from reactkd_auto.regions.slots import node_slots
 from reactkd_auto.training.losses import DISTILLATION, DistillationLoss, Setting
@@ -24,7 +24,7 @@ def distillation_losses(preset: Preset, plan: Plan, dataset: Dataset) -> dict[st
         batch_size=plan.batch_size // plan.accumulation_steps,
         width=network.embedding_width,
         maps=len(map_stages(network)),
-        node_width=network.embedding_width * len(network.pooled_stages),
+        node_width=node_width(network),
     )
     wanted = {name: loss for name, loss in DISTILLATION.items() if name in preset.losses}
     return {name: loss(setting) for name, loss in wanted.items() if graph or not loss.needs_graph}

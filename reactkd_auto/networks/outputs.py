@@ -47,7 +47,8 @@ class Outputs:
         logits: [B, K] = ``gap_logits`` + attention-weighted sum of ``node_logits`` (+ what covariates say).
         gap_logits: [B, K] from the average of the deepest map over measured voxels.
         node_logits: [B, N, K], 0 where the node is not valid.
-        node_features: [B, N, D], D = E × pooled stages; image features only (no geometry), 0 where not valid.
+        node_features: [B, N, D], D = 2 E × pooled stages, means and SDs of image features (no geometry); 0 where not
+            valid.
         node_attention: [B, N], sums to 1 over lesion nodes (all nodes where the case has no lesion), or all 0.
         node_valid: bool [B, N].
         attention: CBAM's spatial attention [B, 1, z, y, x], one a map stage.

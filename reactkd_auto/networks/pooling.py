@@ -1,4 +1,4 @@
-"""Regions on feature grids, and averages of features over them."""
+"""Regions on feature grids, and means and standard deviations of features over them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from reactkd_auto.regions.slots import node_slots
 from .outputs import GraphInputs
 from .precision import full_precision
 from .recompute import run
+
+MOMENTS = 2
+"""Mean and standard deviation of a feature over a region."""
+SMALLEST_VARIANCE = 1e-6
 
 
 def map_stages(network: NetworkPlan) -> tuple[int, ...]:
@@ -95,7 +99,27 @@ def masked_average(features: Tensor, masks: Tensor) -> Tensor:
         return torch.bmm(weights, rows) / weights.sum(dim=2, keepdim=True).clamp_min(1e-6)
 
 
+def masked_moments(features: Tensor, masks: Tensor) -> Tensor:
+    """Mean and standard deviation of features over each node (statistics pooling, Snyder et al. 2018, x-vectors).
+
+    A tumour's texture shows in how features vary within it more than in their mean. Arguments as `masked_average`'s.
+
+    Returns:
+        [B, N, 2 E], means first; where a mask is empty, means of 0 and the smallest deviation.
+    """
+    with full_precision(features):
+        features = features.float()
+        both = masked_average(torch.cat([features, features * features], 1), masks)
+        mean, square = both.chunk(MOMENTS, dim=2)
+        return torch.cat([mean, (square - mean * mean).clamp_min(SMALLEST_VARIANCE).sqrt()], dim=2)
+
+
 def pool_nodes(maps: Sequence[Tensor], graph: GraphInputs, *, recompute: bool = False) -> Tensor:
-    """Node features [B, N, E × pooled stages]: masked averages of each pooled stage's map, side by side."""
-    pooled = [run(masked_average, m, masks, recompute=recompute) for m, masks in zip(maps, graph.masks, strict=True)]
+    """Node features [B, N, 2 E × pooled stages]: `masked_moments` of each pooled stage's map, side by side."""
+    pooled = [run(masked_moments, m, masks, recompute=recompute) for m, masks in zip(maps, graph.masks, strict=True)]
     return torch.cat(pooled, dim=2) * graph.node_valid[:, :, None]
+
+
+def node_width(network: NetworkPlan) -> int:
+    """D, the number of a node's features."""
+    return MOMENTS * network.embedding_width * len(network.pooled_stages)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .outputs import GraphInputs, Outputs
-from .pooling import masked_average, pool_nodes
+from .pooling import MOMENTS, masked_average, pool_nodes
 from .recompute import Thrifty
 from .standardise import RunningStandardisation
 
@@ -42,7 +42,7 @@ class RegionReadout(Thrifty):
     ) -> None:
         super().__init__()
         self.pooled = tuple(pooled)
-        features = width * sum(self.pooled)
+        features = MOMENTS * width * sum(self.pooled)
         self.register_buffer("lesion_slots", torch.tensor(lesion_slots, dtype=torch.bool), persistent=False)
         self.average = RunningStandardisation(width, decay=decay)
         self.own = RunningStandardisation(features, decay=decay)
@@ -71,12 +71,9 @@ class RegionReadout(Thrifty):
         average = masked_average(maps[-1], graph.weights[-1])[:, 0]
         everyone = torch.ones_like(average[:, 0], dtype=torch.bool)
         gap_logits = self.gap(self._standardised(self.average, average, everyone)).float()
-        hidden = self._node_states(features, graph)
-        node_logits = self.node_logits(hidden).float() * graph.node_valid[:, :, None]
-        weights = self._attend(self.node_scores(hidden).float().squeeze(2), graph.node_valid)
-        graph_logits = (weights[:, :, None] * node_logits).sum(dim=1)
+        node_logits, weights = self.judge_nodes(features, graph)
         return Outputs(
-            logits=gap_logits + graph_logits,
+            logits=gap_logits + (weights[:, :, None] * node_logits).sum(dim=1),
             gap_logits=gap_logits,
             node_logits=node_logits,
             node_features=features,
@@ -85,6 +82,12 @@ class RegionReadout(Thrifty):
             attention=attention,
             maps=tuple(maps),
         )
+
+    def judge_nodes(self, features: Tensor, graph: GraphInputs) -> tuple[Tensor, Tensor]:
+        """Logits [B, N, K] of each node, and its share of the graph's vote [B, N], from node features [B, N, D]."""
+        hidden = self._node_states(features, graph)
+        node_logits = self.node_logits(hidden).float() * graph.node_valid[:, :, None]
+        return node_logits, self._attend(self.node_scores(hidden).float().squeeze(2), graph.node_valid)
 
     def _node_states(self, features: Tensor, graph: GraphInputs) -> Tensor:
         """[B, N, E] from own features, neighbours' and geometry."""

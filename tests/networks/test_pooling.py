@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from reactkd_auto.networks.pooling import graph_inputs, map_stages, masked_average, pool_nodes
+from reactkd_auto.networks.pooling import graph_inputs, map_stages, masked_average, masked_moments, pool_nodes
 from reactkd_auto.regions.slots import node_slots
 from tests.networks.samples import ANISOTROPIC, PLAIN_STEM, make_dataset, make_plan, make_sample
 
@@ -80,8 +80,30 @@ def test_node_features_are_the_pooled_stages_side_by_side():
     maps = [torch.randn(2, 8, *m.shape[2:]) for m in graph.masks]
     pooled = pool_nodes(maps, graph)
     valid = graph.node_valid[:, :, None]
-    torch.testing.assert_close(pooled[:, :, :8], masked_average(maps[0], graph.masks[0]) * valid)
-    torch.testing.assert_close(pooled[:, :, 8:], masked_average(maps[1], graph.masks[1]) * valid)
+    torch.testing.assert_close(pooled[:, :, :16], masked_moments(maps[0], graph.masks[0]) * valid)
+    torch.testing.assert_close(pooled[:, :, 16:], masked_moments(maps[1], graph.masks[1]) * valid)
+    assert pooled.shape[2] == 2 * 8 * 2
+
+
+def test_moments_are_those_of_voxels_weighted_by_what_the_node_covers():
+    rng = np.random.default_rng(1)
+    features, masks = rng.normal(3, 2, size=(2, 4, 3, 4, 5)), rng.random((2, 3, 3, 4, 5))
+    masks[0, 1] = 0
+    found = masked_moments(torch.from_numpy(features), torch.from_numpy(masks)).numpy()
+    for b, n in np.ndindex(2, 3):
+        if not masks[b, n].any():
+            assert (found[b, n, :4] == 0).all()
+            continue
+        for e in range(4):
+            mean = np.average(features[b, e], weights=masks[b, n])
+            sd = np.sqrt(np.average((features[b, e] - mean) ** 2, weights=masks[b, n]))
+            np.testing.assert_allclose(found[b, n, [e, 4 + e]], [mean, sd], rtol=1e-4)
+
+
+def test_a_uniform_node_has_finite_gradients():
+    features = torch.full((1, 2, 2, 2, 2), 5.0, requires_grad=True)
+    masked_moments(features, torch.ones(1, 1, 2, 2, 2)).sum().backward()
+    assert torch.isfinite(features.grad).all()
 
 
 def test_the_deepest_stage_is_always_mapped():

@@ -41,7 +41,7 @@ def test_logits_are_gap_logits_plus_attended_node_logits():
     out = read(make_graph())
     graph_logits = torch.einsum("bn,bnk->bk", out.node_attention, out.node_logits)
     torch.testing.assert_close(out.logits, out.gap_logits + graph_logits)
-    assert out.node_features.shape == (2, 6, 8)
+    assert out.node_features.shape == (2, 6, 16)
 
 
 def test_attention_goes_to_valid_lesions_only_and_sums_to_one():

@@ -37,7 +37,7 @@ def test_every_teacher_answers_on_the_planned_grids(strides):
     for out in (answers.fused, answers.structure, answers.dose):
         assert out.logits.shape == out.gap_logits.shape == (2, 3)
         assert out.node_logits.shape == (2, nodes, 3)
-        assert out.node_features.shape == (2, nodes, 2 * 8)
+        assert out.node_features.shape == (2, nodes, 2 * 2 * 8)
         assert out.node_attention.shape == out.node_valid.shape == (2, nodes)
         for stage, attention in enumerate(out.attention):
             stride = plan.network.cumulative_stride(stage)
