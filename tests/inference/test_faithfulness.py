@@ -36,11 +36,11 @@ def known():
     with torch.no_grad():
         readout.hidden[0].weight[0, 0] = 1.0
         readout.node_logits.weight[1, 0] = 2.0
-    features = torch.zeros(1, NODES, 4)
+    features = torch.zeros(1, NODES, 2 * 4)
     features[0, SPEAKS, 0] = 3.0
     state = ReadoutState(
         features=features,
-        reference=torch.zeros(1, 4),
+        reference=torch.zeros(1, 2 * 4),
         node_valid=torch.tensor([[True, True, True, False]]),
         geometry=torch.zeros(1, NODES, 6),
         edges=torch.zeros(1, NODES, NODES),
