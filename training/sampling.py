@@ -9,14 +9,18 @@ import numpy as np
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.plan import Plan
 
+MOST_UNGRADED = 0.5
+"""Share of an epoch. Many ungraded cases would otherwise leave few graded ones in each batch: labels had little to say."""
+
 
 def draw_epoch(
     cases: Sequence[CaseProperties], count: int, *, balanced: bool, generator: np.random.Generator
 ) -> list[CaseProperties]:
     """``count`` cases in random order, classes spread evenly.
 
-    Ungraded cases get their share of the cases. Balanced: graded classes get equal shares of the rest; otherwise all
-    cases are one group. Within a group each case is shown once before any is shown again.
+    Ungraded cases get their share of the cases, but at most half of the epoch. Balanced: graded classes get equal
+    shares of the rest; otherwise all graded cases are one group. Within a group each case is shown once before any is
+    shown again.
 
     Args:
         cases: To draw from.
@@ -57,13 +61,12 @@ def planned_class_weights(cases: Sequence[CaseProperties], plan: Plan, classes: 
 
 def _groups(cases: Sequence[CaseProperties], balanced: bool) -> list[tuple[float, list[CaseProperties]]]:
     """(share of the epoch, cases) of each group that has cases."""
-    if not balanced:
-        return [(1.0, list(cases))]
-    labels = sorted({c.label for c in cases if c.label is not None})
-    ungraded = [c for c in cases if c.label is None]
-    share = (len(cases) - len(ungraded)) / len(cases) / max(1, len(labels))
-    groups = [(share, [c for c in cases if c.label == label]) for label in labels]
-    return groups + ([(len(ungraded) / len(cases), ungraded)] if ungraded else [])
+    graded, ungraded = ([c for c in cases if (c.label is None) == none] for none in (False, True))
+    labels = sorted({c.label for c in graded if c.label is not None})
+    classes = [[c for c in graded if c.label == label] for label in labels] if balanced else [graded]
+    rest = min(len(ungraded) / len(cases), MOST_UNGRADED) if graded else 1.0
+    groups = [((1 - rest) / len(classes), members) for members in classes] if graded else []
+    return groups + ([(rest, ungraded)] if ungraded else [])
 
 
 def _quotas(shares: Sequence[float], count: int, generator: np.random.Generator) -> list[int]:

@@ -33,6 +33,15 @@ def test_balanced_epochs_show_classes_equally_often_and_ungraded_cases_by_their_
     assert all(shown[c.case] in (1, 2) for c in cases if c.label == 0)
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_many_ungraded_cases_fill_half_of_an_epoch_at_most(cases, make_properties, balanced):
+    more = [*cases, *(make_properties(f"more_{i:02d}", None) for i in range(40))]
+    counts = Counter(c.label for c in draw_epoch(more, 64, balanced=balanced, generator=np.random.default_rng(0)))
+    assert counts == ({0: 16, 1: 16, None: 32} if balanced else {0: 24, 1: 8, None: 32})
+    only = [c for c in more if c.label is None]
+    assert len(draw_epoch(only, 10, balanced=balanced, generator=np.random.default_rng(0))) == 10
+
+
 def test_odd_quotas_are_right_in_the_mean(cases):
     counts = Counter(
         c.label for s in range(300) for c in draw_epoch(cases, 3, balanced=True, generator=np.random.default_rng(s))
