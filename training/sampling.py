@@ -10,7 +10,7 @@ from reactkd_auto.cases import CaseProperties
 from reactkd_auto.plan import Plan
 
 MOST_UNGRADED = 0.5
-"""Share of an epoch. Many ungraded cases would otherwise leave few graded ones in each batch: labels had little to say."""
+"""Share of an epoch. Many ungraded cases would otherwise leave few graded ones in each batch, and little to labels."""
 
 
 def draw_epoch(
