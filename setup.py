@@ -10,6 +10,7 @@ STAGE_PACKAGES = [f"reactkd_auto.{p}" for p in find_packages(include=[q for s in
 COMMANDS = {
     "reactkd_plan_and_preprocess": "planning.command",
     "reactkd_degrade": "planning.degrade.command",
+    "reactkd_pretrain": "training.pretrain_command",
     "reactkd_train": "training.command",
     "reactkd_predict": "inference.command",
     "reactkd_evaluate": "inference.evaluate_command",

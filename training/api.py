@@ -37,6 +37,7 @@ def train(
     num_gpus: int = 1,
     compile: bool = False,
     covariates: bool = False,
+    pretrained: Path | str | None = None,
 ) -> ModelFolder:
     """Train the teachers and the student of a fold, or of all; what is done already is not done again.
 
@@ -61,6 +62,7 @@ def train(
         compile: Compile the encoders with ``torch.compile``: minutes at the beginning of each stage, faster steps.
 
         covariates: Show the clinical covariates that ``dataset.json`` names to the student too, not to teachers alone.
+        pretrained: Folder of `pretrain`, with whose weights encoders begin; None: with random ones.
 
     Returns:
         The model folder.
@@ -77,8 +79,14 @@ def train(
     from reactkd_auto.training.preset import read_preset
     from reactkd_auto.training.run import open_run
 
-    options = {"preset": preset, "plan": plan, "device": device, "epochs": epochs, "iterations": iterations}
-    options["teachers"] = teachers
+    options: dict[str, Any] = {
+        "preset": preset,
+        "plan": plan,
+        "device": device,
+        "epochs": epochs,
+        "iterations": iterations,
+    }
+    options |= {"teachers": teachers, "pretrained": None if pretrained is None else str(pretrained)}
     chosen = read_preset(preset)
     opening = partial(
         open_run,
@@ -93,6 +101,7 @@ def train(
         iterations=iterations,
         quiet=quiet,
         compile=compile,
+        pretrained=pretrained,
     )
     if num_gpus != 1 and not started_in_group():
         run = opening()

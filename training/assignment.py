@@ -25,7 +25,7 @@ from reactkd_auto.training.stop import StopRequest
 from reactkd_auto.training.tutors import load_tutors
 from reactkd_auto.training.watch import watch_every, watched_cases
 
-StageName = Literal["teachers", "student", "localiser"]
+StageName = Literal["teachers", "student", "localiser", "teacher_encoder", "student_encoder"]
 Order = tuple[StageName, tuple[int, ...]]
 """A stage and the folds that it leaves out: what the leading process tells the others to train with it."""
 END = "end"
@@ -71,7 +71,7 @@ SHARED: dict[StageName, Callable[[Run, tuple[int, ...]], Assignment]] = {
     "teachers": teachers_assignment,
     "student": student_assignment,
 }
-"""What several processes train together. The localiser is small: the leading one trains it alone."""
+"""What several processes train together. The rest the leading one trains alone."""
 
 
 def carry_out(run: Run, assignment: Assignment, stop: StopRequest) -> nn.Module:
@@ -79,7 +79,7 @@ def carry_out(run: Run, assignment: Assignment, stop: StopRequest) -> nn.Module:
     a, ranks = assignment, run.ranks if assignment.stage in SHARED else ALONE
     if run.compile:
         compile_branches(a.task.module)
-    number, parts = stage_number(a.stage, a.without), run.parts if a.stage in SHARED else 1
+    number, parts = stage_number(a.stage, a.without), 1 if a.stage == "localiser" else run.parts
     if ranks.leads:
         ranks.hear((a.stage, a.without))
     job = Job(
@@ -123,6 +123,8 @@ def follow(open_run: Callable[[], Run], hear: Callable[[], Order | str]) -> Run:
 
 def name_of(without: tuple[int, ...]) -> str:
     """A set of folds, for messages."""
+    if not without:
+        return "pretraining"
     return f"fold{'s' * (len(without) > 1)} {' and '.join(map(str, without))}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from pathlib import Path
 from typing import get_args
 
 from reactkd_auto.commandline import EXIT_USER_ERROR, add_run_options, add_workspace_options, new_parser, run
@@ -49,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--covariates", action="store_true", help="show the student the clinical covariates, too, that teachers see"
+    )
+    parser.add_argument(
+        "--pretrained", type=Path, metavar="FOLDER", help="encoders begin with the weights that reactkd_pretrain made"
     )
     parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")

@@ -44,17 +44,18 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
 
 def forget(run: Run, fold: int) -> None:
     """Remove what was trained for this fold with this preset (a lock file stays)."""
-    _empty(run.model.fold(fold))
+    empty_folder(run.model.fold(fold))
     localiser = run.localiser_folder(fold)
     with locked(localiser):
-        _empty(localiser / "localiser")
+        empty_folder(localiser / "localiser")
         (localiser / LOCALISER).unlink(missing_ok=True)
     for without in run.teacher_sets(fold) if run.preset.distil else ():
         with locked(run.teachers_folder(*without)):
-            _empty(run.teachers_folder(*without))
+            empty_folder(run.teachers_folder(*without))
 
 
-def _empty(folder: Path) -> None:
+def empty_folder(folder: Path) -> None:
+    """Remove all that a folder holds but its lock."""
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.is_dir():
             shutil.rmtree(entry)

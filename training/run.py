@@ -22,6 +22,7 @@ from reactkd_auto.training.covariates import with_covariates
 from reactkd_auto.training.distillation import distillation_losses
 from reactkd_auto.training.losses import DistillationLoss
 from reactkd_auto.training.preset import Preset, TeacherMode, TeacherRecipe, read_teacher_recipe
+from reactkd_auto.training.pretrained import PretrainedFolder, open_pretrained
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import Workspace
 
@@ -46,6 +47,7 @@ class Run:
         quiet: No progress bars.
         ranks: Processes that share the batches.
         compile: Whether the networks that a training step runs are compiled.
+        pretrained: What encoders begin with, None for random weights.
     """
 
     preprocessed: Path
@@ -64,6 +66,7 @@ class Run:
     quiet: bool
     ranks: Ranks = ALONE
     compile: bool = False
+    pretrained: PretrainedFolder | None = None
 
     @property
     def case_folder(self) -> Path:
@@ -106,7 +109,8 @@ class Run:
     @property
     def all_teachers(self) -> Path:
         """Where every teacher of this recipe and seed has its folder."""
-        return self._teachers(self.recipe.name)
+        start = f"_{self.pretrained.variant}" if self.pretrained else ""
+        return self._teachers(f"{self.recipe.name}{start}")
 
     def teachers_folder(self, *without: int) -> Path:
         """Teachers that never saw these folds, shared by presets of one recipe and by the students of these folds."""
@@ -149,6 +153,7 @@ class Run:
             "iterations per epoch": schedule.iterations,
             "recipe": content_hash(recipe),
             **covariates,
+            **(self.pretrained.settings if self.pretrained else {}),
         }
 
 
@@ -166,12 +171,14 @@ def open_run(
     quiet: bool,
     ranks: Ranks = ALONE,
     compile: bool = False,
+    pretrained: Path | str | None = None,
 ) -> Run:
     """Find and read everything that training needs.
 
     Raises:
         UserError: Dataset not planned yet, cases missing, folds not those of the plan, an option out of range, a preset
-            whose conditions the plan does not meet, a batch that the ranks cannot share evenly.
+            whose conditions the plan does not meet, a batch that the ranks cannot share evenly, pretrained encoders of
+            another shape.
     """
     for name, value in (("--epochs", epochs), ("--iterations", iterations)):
         if value is not None and value < 1:
@@ -196,10 +203,11 @@ def open_run(
             f"{path}: its batches of {document.batch_size} cannot be shared evenly by {ranks.count} processes, "
             f"expected {fitting} of them."
         )
+    start = open_pretrained(Path(pretrained), document, data, preset) if pretrained else None
     run = Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),
-        name=model_name(preset.name, _variant(preset, teachers), seed),
+        name=model_name(preset.name, _variant(preset, teachers, start), seed),
         plan=document,
         dataset=data,
         splits=splits,
@@ -215,6 +223,7 @@ def open_run(
         quiet=quiet,
         ranks=ranks,
         compile=compile,
+        pretrained=start,
     )
     losses_of(run)
     return run
@@ -231,11 +240,11 @@ def losses_of(run: Run) -> dict[str, DistillationLoss]:
     )
 
 
-def _variant(preset: Preset, teachers: TeacherMode | None) -> str | None:
+def _variant(preset: Preset, teachers: TeacherMode | None, pretrained: PretrainedFolder | None) -> str | None:
     """What of a model differs from its preset by the call's options."""
     mode = teachers if preset.distil and teachers != preset.teacher_mode else None
     covariates = "covariates" if preset.student_covariates else None
-    return "_".join(part for part in (mode, covariates) if part) or None
+    return "_".join(part for part in (mode, covariates, pretrained and pretrained.variant) if part) or None
 
 
 def _teacher_mode(preset: Preset, wanted: TeacherMode | None, folds: int) -> TeacherMode:

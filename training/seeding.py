@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 MOST_FOLDS = 1000
+PRETRAINING = ("teacher_encoder", "student_encoder")
+"""Stages that leave out no fold."""
 STREAMS = {"sampling": 0, "augmentation": 1, "network": 2, "localiser": 3}
 
 
@@ -68,9 +70,11 @@ def stage_number(stage: str, without: Sequence[int]) -> int:
     """A number for each stage and set of folds left out; presets share it, so that their students see the same samples.
 
     Args:
-        stage: ``teachers``, ``student`` or ``localiser``.
-        without: Folds, rising.
+        stage: ``teachers``, ``student`` or ``localiser``, or one of `PRETRAINING`.
+        without: Folds, rising; none for `PRETRAINING`, whose numbers are those that the others begin beyond.
     """
+    if stage in PRETRAINING:
+        return PRETRAINING.index(stage)
     stages = ("teachers", "student", "localiser")
     folds = sum((fold + bool(place)) * MOST_FOLDS**place for place, fold in enumerate(without))
     return folds * len(stages) + stages.index(stage)

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 def run_stages(run: Run, fold: int, stop: StopRequest) -> None:
     """All stages of one fold; what is finished already is left alone."""
+    if run.pretrained:
+        run.pretrained.tell_seen(run.preprocessed.name, fold, [c.case for c in run.held_out_cases(fold)])
     for stage in STAGES:
         if stage in RUNNERS:
             RUNNERS[stage](run, fold, stop)

@@ -128,6 +128,8 @@ def new_task(run: Run, fold: int, tutors: Tutors | None, watched: Sequence[CaseP
     """A fresh student for a fold, with the teachers' attention handed over unless the preset wants its own."""
     student = new_student(run)
     standardise_by(student, run.training_cases(fold))
+    if run.pretrained:
+        run.pretrained.start(student)
     losses: dict[str, DistillationLoss] = {}
     if tutors is not None:
         if run.preset.cbam != "own":

@@ -103,6 +103,8 @@ def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]
     recipe = run.recipe
     teachers = new_teachers(run)
     standardise_by(teachers, run.training_cases(*without))
+    if run.pretrained:
+        run.pretrained.start(teachers)
     teachers = teachers.to(run.device)
     if recipe.encoder == "swin":
         logger.info("%s", swin.describe(run.plan))

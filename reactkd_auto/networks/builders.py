@@ -27,6 +27,7 @@ from .localiser import Localiser, localiser_classes
 from .pooling import map_stages
 from .readout import DECAY, RegionReadout
 from .recompute import recompute_activations
+from .segmenter import Segmenter
 from .student import PresenceInput, Student
 from .teachers import Teachers
 
@@ -95,6 +96,21 @@ def build_localiser(plan: Plan, dataset: Dataset, *, seed: int | None = None, ch
     with _seeded(plan.seed if seed is None else seed):
         localiser = Localiser(len(localiser_classes(dataset)))
     return _finished(localiser, plan, channels_last)
+
+
+def build_segmenter(
+    plan: Plan, size: EncoderPlan, classes: int, *, seed: int | None = None, channels_last: bool = False
+) -> Segmenter:
+    """An encoder of this size on the base image, with a head that tells ``classes`` regions apart.
+
+    Raises:
+        UserError: The patch cannot be strided as planned.
+    """
+    _check_patch(plan)
+    with _seeded(plan.seed if seed is None else seed):
+        branch = _branch(plan, size, in_channels=1, encoder="segres")
+        segmenter = Segmenter(branch, width=plan.network.embedding_width, classes=classes)
+    return _finished(segmenter, plan, channels_last)
 
 
 def student_channels(dataset: Dataset, channels: tuple[str, ...]) -> tuple[int, ...]:
