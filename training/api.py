@@ -38,6 +38,7 @@ def train(
     compile: bool = False,
     covariates: bool = False,
     pretrained: Path | str | None = None,
+    lora_rank: int | None = None,
 ) -> ModelFolder:
     """Train the teachers and the student of a fold, or of all; what is done already is not done again.
 
@@ -63,6 +64,7 @@ def train(
 
         covariates: Show the clinical covariates that ``dataset.json`` names to the student too, not to teachers alone.
         pretrained: Folder of `pretrain`, with whose weights encoders begin; None: with random ones.
+        lora_rank: Freeze the pretrained convolutions and let them learn updates of this rank (LoRA); None: train them.
 
     Returns:
         The model folder.
@@ -86,7 +88,8 @@ def train(
         "epochs": epochs,
         "iterations": iterations,
     }
-    options |= {"teachers": teachers, "pretrained": None if pretrained is None else str(pretrained)}
+    options |= {"teachers": teachers, "lora_rank": lora_rank}
+    options["pretrained"] = None if pretrained is None else str(pretrained)
     chosen = read_preset(preset)
     opening = partial(
         open_run,
@@ -102,6 +105,7 @@ def train(
         quiet=quiet,
         compile=compile,
         pretrained=pretrained,
+        lora_rank=lora_rank,
     )
     if num_gpus != 1 and not started_in_group():
         run = opening()

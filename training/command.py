@@ -54,6 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pretrained", type=Path, metavar="FOLDER", help="encoders begin with the weights that reactkd_pretrain made"
     )
+    parser.add_argument(
+        "--lora_rank",
+        type=int,
+        metavar="R",
+        help="freeze the pretrained convolutions, let them learn updates of this rank (LoRA; --pretrained)",
+    )
     parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument(

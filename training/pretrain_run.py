@@ -8,23 +8,14 @@ from typing import Any
 
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import content_hash
+from reactkd_auto.jsonio import content_hash, write_json
 from reactkd_auto.networks import save_weights
 from reactkd_auto.provenance import describe_run
 from reactkd_auto.training.assignment import Assignment, StageName, carry_out
 from reactkd_auto.training.determinism import deterministic
 from reactkd_auto.training.loader import case_feed
 from reactkd_auto.training.pretrain_stage import new_task, region_classes
-from reactkd_auto.training.pretrained import (
-    FILE,
-    ROLES,
-    Pretrained,
-    Role,
-    digest,
-    encoder_shape,
-    weights_file,
-    write_pretrained,
-)
+from reactkd_auto.training.pretrained import FILE, ROLES, Pretrained, Role, digest, encoder_shape, weights_file
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.stages import begin
 from reactkd_auto.training.stop import StopRequest
@@ -65,7 +56,7 @@ def pretrain_encoders(run: Run, folder: Path, stop: StopRequest, options: dict[s
         sha256={role: digest(weights_file(folder, role)) for role in ROLES},
         provenance=describe_run(seed=run.seed, plan_hash=run.plan.hash, options=options),
     )
-    write_pretrained(folder, document)
+    write_json(folder / FILE, document)
 
 
 def _pretrain_encoder(run: Run, role: Role, cases: list[CaseProperties], folder: Path, stop: StopRequest) -> None:

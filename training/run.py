@@ -22,7 +22,7 @@ from reactkd_auto.training.covariates import with_covariates
 from reactkd_auto.training.distillation import distillation_losses
 from reactkd_auto.training.losses import DistillationLoss
 from reactkd_auto.training.preset import Preset, TeacherMode, TeacherRecipe, read_teacher_recipe
-from reactkd_auto.training.pretrained import PretrainedFolder, open_pretrained
+from reactkd_auto.training.pretrained_start import PretrainedFolder, open_pretrained
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import Workspace
 
@@ -172,6 +172,7 @@ def open_run(
     ranks: Ranks = ALONE,
     compile: bool = False,
     pretrained: Path | str | None = None,
+    lora_rank: int | None = None,
 ) -> Run:
     """Find and read everything that training needs.
 
@@ -180,9 +181,11 @@ def open_run(
             whose conditions the plan does not meet, a batch that the ranks cannot share evenly, pretrained encoders of
             another shape.
     """
-    for name, value in (("--epochs", epochs), ("--iterations", iterations)):
+    for name, value in (("--epochs", epochs), ("--iterations", iterations), ("--lora_rank", lora_rank)):
         if value is not None and value < 1:
             raise UserError(f"{name} {value}: expected at least 1.")
+    if lora_rank and not pretrained:
+        raise UserError(f"--lora_rank {lora_rank}: found no --pretrained, expected encoders that it can update.")
     if seed < 0:
         raise UserError(f"--seed {seed}: expected 0 or more.")
     folder = workspace.find_dataset(dataset)
@@ -203,7 +206,7 @@ def open_run(
             f"{path}: its batches of {document.batch_size} cannot be shared evenly by {ranks.count} processes, "
             f"expected {fitting} of them."
         )
-    start = open_pretrained(Path(pretrained), document, data, preset) if pretrained else None
+    start = open_pretrained(Path(pretrained), document, data, preset, lora_rank=lora_rank) if pretrained else None
     run = Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),

@@ -18,6 +18,7 @@ from reactkd_auto.plan import STAGES
 from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
 from reactkd_auto.training.assignment import Assignment, carry_out, name_of, student_assignment, teachers_assignment
 from reactkd_auto.training.checkpoint import check_settings
+from reactkd_auto.training.lora import merged
 from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.stop import StopRequest
@@ -53,14 +54,14 @@ def train_student(run: Run, fold: int, stop: StopRequest) -> None:
     folder = run.model.fold(fold)
     begin(folder, run.settings("student"))
     assignment = student_assignment(run, (fold,))
-    tell_size(folder, "student", assignment.task.module.get_submodule("student"), run)
+    tell_size(folder, "student", merged(assignment.task.module.get_submodule("student")), run)
     average = carry_out(run, assignment, stop)
     assert isinstance(average, student_stage.Pupil)
     localiser = run.localiser_folder(fold) / localiser_stage.WEIGHTS
     if run.plan.localiser.enabled and localiser.exists():
         with atomic_path(run.model.localiser_weights(fold)) as temporary:
             shutil.copyfile(localiser, temporary)
-    save_weights(run.model.student_weights(fold), average.student)
+    save_weights(run.model.student_weights(fold), merged(average.student))
 
 
 RUNNERS: dict[str, Callable[[Run, int, StopRequest], None]] = {
@@ -81,8 +82,8 @@ def _train_teachers(run: Run, without: tuple[int, ...], stop: StopRequest) -> No
     if not run.plan.dose.enabled:
         logger.info("%s: dose degradation is off, the CT teacher sees full dose only.", name)
     assignment = teachers_assignment(run, without)
-    tell_size(folder, "teachers", assignment.task.module, run)
-    save_weights(folder / teachers_stage.WEIGHTS, carry_out(run, assignment, stop))
+    tell_size(folder, "teachers", merged(assignment.task.module), run)
+    save_weights(folder / teachers_stage.WEIGHTS, merged(carry_out(run, assignment, stop)))
 
 
 def _train_localiser(run: Run, fold: int, stop: StopRequest) -> None:

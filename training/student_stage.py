@@ -129,7 +129,7 @@ def new_task(run: Run, fold: int, tutors: Tutors | None, watched: Sequence[CaseP
     student = new_student(run)
     standardise_by(student, run.training_cases(fold))
     if run.pretrained:
-        run.pretrained.start(student)
+        run.pretrained.start(student, seed=run.seed)
     losses: dict[str, DistillationLoss] = {}
     if tutors is not None:
         if run.preset.cbam != "own":

@@ -104,7 +104,7 @@ def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]
     teachers = new_teachers(run)
     standardise_by(teachers, run.training_cases(*without))
     if run.pretrained:
-        run.pretrained.start(teachers)
+        run.pretrained.start(teachers, seed=run.seed)
     teachers = teachers.to(run.device)
     if recipe.encoder == "swin":
         logger.info("%s", swin.describe(run.plan))

@@ -110,7 +110,7 @@ class _Stop(Exception):
 def test_killed_again_and_again_it_ends_the_same(make_cohort, tmp_path, monkeypatch):
     whole = run(make_cohort(workspace=tmp_path / "whole"))
     cohort = make_cohort(workspace=tmp_path / "killed")
-    for target, at in (("pretrain_stage.PretrainingTask.step", 3), ("pretrained.write_json", 1)):
+    for target, at in (("pretrain_stage.PretrainingTask.step", 3), ("pretrain_run.write_json", 1)):
         owner = f"reactkd_auto.training.{target}"
         with monkeypatch.context() as patch:
             _break(patch, owner, at)
