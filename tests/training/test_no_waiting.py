@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from reactkd_auto.cases import read_case
 from reactkd_auto.networks import build_teachers
 from reactkd_auto.preprocessing.batch import collate
-from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
+from reactkd_auto.training import localiser_stage, pretrain_stage, student_stage, teachers_stage
 from reactkd_auto.training.loader import split
 from reactkd_auto.training.loop import Job, train_stage
 from reactkd_auto.training.preset import read_preset
@@ -139,3 +139,8 @@ def test_a_step_of_the_localiser_waits_for_nothing(make_cohort, tmp_path):
     feed = localiser_stage.localiser_feed(cohort.cases, cases, run.plan, run.dataset)
     arrays = feed.load(cases, Moment(0, 0, 0))
     assert_nothing_waits(run, localiser_stage.new_task(run, []), arrays, tmp_path)
+
+
+def test_a_step_of_pretraining_waits_for_nothing(make_cohort, tmp_path):
+    run = a_run(make_cohort(), "baseline")
+    assert_nothing_waits(run, pretrain_stage.new_task(run, run.plan.network.student), arrays_of(run), tmp_path)

@@ -78,15 +78,17 @@ def test_two_encoders_learn_the_regions_of_graded_and_ungraded_cases_and_say_wha
 
 def test_what_is_segmented_are_the_voxels_of_the_node_map(make_cohort):
     cohort = make_cohort()
-    plan = replace(cohort.plan, graph=replace(cohort.plan.graph, context=()))
+    plan = cohort.plan
     assert region_classes(plan, cohort.dataset) == ("background", "organ", "lesion")
     case = read_case(cohort.cases, read_properties(cohort.cases, "case_00"))
     views = plain_views(collate([case], plan, cohort.dataset), plan=plan, dataset=cohort.dataset)
     task = PretrainingTask(torch.nn.Identity(), plan=plan, dataset=cohort.dataset, device=torch.device("cpu"))
+    views.valid[:, 0, :, :, 8:] = False
     labels, painted, measured = task.labels(views), views.nodes[:, 0], views.valid[:, 0]
     assert torch.equal(labels == 1, (painted == 1) & measured)
     assert torch.equal(labels == 2, (painted > 1) & measured)
     assert (labels == 2).any()
+    assert (painted[~measured] > 0).any()
 
 
 def test_ungraded_only_never_looks_at_a_case_that_a_fold_holds_out(make_cohort, monkeypatch):
