@@ -39,7 +39,7 @@ def know(monkeypatch, run, **separation: float) -> None:
 
 def test_teachers_that_beat_the_ct_teach_with_their_losses_out_of_fold(run, monkeypatch, caplog):
     know(monkeypatch, run, fused=3.0, structure=2.0, dose=0.5)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="reactkd_auto"):
         choice = choose_teachers(run, 0)
     assert choice.heads == ("fused", "structure", "dose")
     assert sorted(choice.losses) == list(choice.losses)
@@ -78,7 +78,7 @@ def test_too_few_patients_switch_nothing_off(run, monkeypatch, caplog):
     know(monkeypatch, run, fused=0.2, structure=0.2, dose=3.0)
     few = [replace(c, patient=f"p{i % 12}") for i, c in enumerate(run.training_cases(0))]
     run.training_cases = lambda fold: few
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="reactkd_auto"):
         assert choose_teachers(run, 0).heads == ("fused", "structure", "dose")
     assert "6 patients of the rarest class have a privileged channel, too few to judge teacher fused" in caplog.text
 
@@ -94,7 +94,7 @@ def test_cases_without_pet_say_nothing_of_teachers_that_see_pet(run, monkeypatch
 def test_of_in_sample_teachers_nothing_is_known_and_the_log_says_so(run, monkeypatch, caplog):
     monkeypatch.setattr(module, "training_logits", lambda run, fold: {})
     run.preset = read_preset("mtcm")
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="reactkd_auto"):
         choice = choose_teachers(run, 0)
     assert choice == module.Choice(("fused", "structure", "dose"), None)
     assert "none is switched off and weights follow cases that they were trained on" in caplog.text
@@ -102,6 +102,6 @@ def test_of_in_sample_teachers_nothing_is_known_and_the_log_says_so(run, monkeyp
 
 def test_without_privileged_channels_there_is_one_teacher(run, caplog):
     run.plan = replace(run.plan, structure_function_teacher=False)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="reactkd_auto"):
         assert choose_teachers(run, 0).heads == ("fused",)
     assert not caplog.text
