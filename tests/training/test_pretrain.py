@@ -19,6 +19,8 @@ from reactkd_auto.training.pretrain_command import main
 from reactkd_auto.training.pretrain_stage import PretrainingTask, region_classes
 from reactkd_auto.training.views import plain_views
 
+from .interrupting import Killed, kill_at
+
 
 @pytest.fixture(autouse=True)
 def _only_training(monkeypatch):
@@ -105,38 +107,20 @@ def test_ungraded_only_never_looks_at_a_case_that_a_fold_holds_out(make_cohort, 
     assert seen == {"case_08", "case_09"}
 
 
-class _Stop(Exception):
-    """Stands for kill -9: nothing gets a chance to be saved."""
-
-
 def test_killed_again_and_again_it_ends_the_same(make_cohort, tmp_path, monkeypatch):
     whole = run(make_cohort(workspace=tmp_path / "whole"))
     cohort = make_cohort(workspace=tmp_path / "killed")
     for target, at in (("pretrain_stage.PretrainingTask.step", 3), ("pretrain_run.write_json", 1)):
         owner = f"reactkd_auto.training.{target}"
         with monkeypatch.context() as patch:
-            _break(patch, owner, at)
-            with pytest.raises(_Stop):
+            kill_at(patch, owner, at)
+            with pytest.raises(Killed):
                 run(cohort)
     folder = run(cohort)
     assert all(same(weights(folder, role), weights(whole, role)) for role in ("teacher", "student"))
     again = (folder / "pretrained.json").stat().st_mtime_ns
     run(cohort)
     assert (folder / "pretrained.json").stat().st_mtime_ns == again
-
-
-def _break(patch, target, at):
-    from pkgutil import resolve_name
-
-    before, calls = resolve_name(target), []
-
-    def broken(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == at:
-            raise _Stop
-        return before(*args, **kwargs)
-
-    patch.setattr(target, broken)
 
 
 def test_another_length_is_refused_until_it_is_begun_anew(make_cohort):

@@ -21,6 +21,8 @@ from reactkd_auto.training import train
 from reactkd_auto.training.command import main
 from reactkd_auto.training.stop import Interrupted
 
+from .interrupting import Killed, kill_at
+
 
 @pytest.fixture(autouse=True)
 def _no_picture(monkeypatch):
@@ -219,10 +221,6 @@ def test_other_lengths_are_refused_for_a_begun_fold_and_for_shared_teachers(make
     run(cohort, epochs=3, restart=True)
 
 
-class _Stop(Exception):
-    """Stands for kill -9: nothing gets a chance to be saved."""
-
-
 def test_killed_again_and_again_in_every_stage_it_ends_the_same(make_cohort, tmp_path, monkeypatch):
     whole = run(make_cohort(workspace=tmp_path / "whole", localiser=True))
     cohort = make_cohort(workspace=tmp_path / "killed", localiser=True)
@@ -238,35 +236,14 @@ def test_killed_again_and_again_in_every_stage_it_ends_the_same(make_cohort, tmp
         (f"{stages}.validation.write_labels", 1),
     ):
         with monkeypatch.context() as patch:
-            _break(patch, target, at)
-            with pytest.raises(_Stop):
+            kill_at(patch, target, at)
+            with pytest.raises(Killed):
                 run(cohort)
     model = run(cohort)
     assert same_weights(model.student_weights(0), whole.student_weights(0))
     assert same_weights(model.localiser_weights(0), whole.localiser_weights(0))
     results = [m.fold(0) / "validation" / "predictions.csv" for m in (model, whole)]
     assert results[0].read_text() == results[1].read_text()
-
-
-def _break(patch: pytest.MonkeyPatch, target: str, at: int) -> None:
-    """Let the ``at``-th call of a function fail."""
-    from importlib import import_module
-
-    module, _, name = target.rpartition(".")
-    try:
-        owner = import_module(module)
-    except ModuleNotFoundError:
-        outer, _, inner = module.rpartition(".")
-        owner = getattr(import_module(outer), inner)
-    before, calls = getattr(owner, name), []
-
-    def broken(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == at:
-            raise _Stop
-        return before(*args, **kwargs)
-
-    patch.setattr(owner, name, broken)
 
 
 def test_a_signal_while_training_stops_with_a_sentence_and_the_next_call_continues(make_cohort, monkeypatch):
