@@ -85,7 +85,6 @@ def mirror_combinations(axes: Axes) -> tuple[Axes, ...]:
 def _forward(
     student: Student, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs, *, covariates: Tensor | None
 ) -> Outputs:
-    # bfloat16 on CUDA only: on a CPU it changes the third digit, and CPU results are to be reproducible everywhere.
     with mixed_precision(images.device):
         outputs: Outputs = student(images, present, valid, graph, covariates=covariates)
     return outputs

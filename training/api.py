@@ -87,9 +87,10 @@ def train(
         "device": device,
         "epochs": epochs,
         "iterations": iterations,
+        "teachers": teachers,
+        "pretrained": None if pretrained is None else str(pretrained),
+        "lora_rank": lora_rank,
     }
-    options |= {"teachers": teachers, "lora_rank": lora_rank}
-    options["pretrained"] = None if pretrained is None else str(pretrained)
     chosen = read_preset(preset)
     opening = partial(
         open_run,

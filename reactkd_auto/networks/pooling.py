@@ -109,8 +109,7 @@ def masked_moments(features: Tensor, masks: Tensor) -> Tensor:
     """
     with full_precision(features):
         features = features.float()
-        both = masked_average(torch.cat([features, features * features], 1), masks)
-        mean, square = both.chunk(MOMENTS, dim=2)
+        mean, square = masked_average(features, masks), masked_average(features * features, masks)
         return torch.cat([mean, (square - mean * mean).clamp_min(SMALLEST_VARIANCE).sqrt()], dim=2)
 
 

@@ -60,7 +60,8 @@ def contexts_to_recompute() -> tuple[AbstractContextManager[object], AbstractCon
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where CUDA's autocast takes it; on a CPU float32 as everywhere, so that its results are exact."""
+    """bfloat16 where CUDA's autocast takes it. On a CPU float32: there bfloat16 changes the third digit, and a CPU's
+    results are to be reproducible everywhere."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
