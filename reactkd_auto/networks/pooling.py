@@ -94,9 +94,12 @@ def masked_average(features: Tensor, masks: Tensor) -> Tensor:
         [B, N, E], 0 where a mask is empty.
     """
     with full_precision(features):
-        rows = features.float().permute(0, 2, 3, 4, 1).flatten(1, 3)  # no copy where memory is channels-last
-        weights = masks.float().flatten(2)
-        return torch.bmm(weights, rows) / weights.sum(dim=2, keepdim=True).clamp_min(1e-6)
+        columns, weights = features.float().flatten(2), masks.float().flatten(2)  # views in either memory format
+        if features.is_contiguous():  # gradients come in the features' own memory format, or each is copied once more
+            sums = torch.bmm(columns, weights.transpose(1, 2)).transpose(1, 2)
+        else:
+            sums = torch.bmm(weights, columns.transpose(1, 2))
+        return sums / weights.sum(dim=2, keepdim=True).clamp_min(1e-6)
 
 
 def masked_moments(features: Tensor, masks: Tensor) -> Tensor:
