@@ -26,13 +26,22 @@ labels.csv       case, label (class name; empty: ungraded, in no score), patient
 Of a dataset's test set (no -p): imagesTs (CT alone is enough), labelsTs.csv and regionsTs, if there, are predicted
 with a model and evaluated; with --dose_levels at lower doses too, with --channel_subsets with fewer channels, with
 --regions both with drawn and with the model's own regions: the same patients each time, differences paired. Run again,
-finished predictions are kept.
+finished predictions are kept. --check_explanations judges the explanations of its answers too.
 
 examples: reactkd_evaluate -p out/predictions.csv -l labelsTs.csv -o out/evaluation
           reactkd_evaluate -d 1 -o out/external --regions both --dose_levels 1 0.5 0.25 0.1 0.05"""
 
 _OF_TABLES = ("labels", "dataset_json", "against")
-_OF_DATASET = ("dataset", "workspace", "model", "folds", "regions", "dose_levels", "channel_subsets")
+_OF_DATASET = (
+    "dataset",
+    "workspace",
+    "model",
+    "folds",
+    "regions",
+    "dose_levels",
+    "channel_subsets",
+    "check_explanations",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,6 +69,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     external.add_argument("--dose_levels", type=float, nargs="+", help="dose fractions to compare, such as 0.5 0.1")
     external.add_argument("--channel_subsets", action="store_true", help="compare every subset of the channels")
+    external.add_argument(
+        "--check_explanations",
+        action="store_true",
+        help="judge the explanations by numbers too: answers every case again",
+    )
     add_run_options(parser)
     return parser
 
@@ -75,7 +89,7 @@ def _program(arguments: argparse.Namespace) -> int:
 
 def _tables(arguments: argparse.Namespace) -> int:
     from reactkd_auto.evaluation.run import evaluate
-    from reactkd_auto.inference.explanation_checks import sentences_of_checks
+    from reactkd_auto.inference.explanation_checks import checked_values
 
     _refuse(arguments, _OF_DATASET, "is of a dataset's test set, expected without -p")
     if arguments.labels is None:
@@ -87,7 +101,7 @@ def _tables(arguments: argparse.Namespace) -> int:
         dataset_json=arguments.dataset_json,
         against=arguments.against,
         seed=arguments.seed,
-        notices=sentences_of_checks(arguments.predictions.parent),
+        explanations=checked_values(arguments.predictions.parent),
     )
     return 0
 
@@ -105,6 +119,7 @@ def _external(arguments: argparse.Namespace) -> int:
         regions=arguments.regions or "drawn",
         dose_levels=arguments.dose_levels or (),
         channel_subsets=arguments.channel_subsets,
+        check_explanations=arguments.check_explanations,
         device=arguments.device,
         seed=arguments.seed,
         quiet=arguments.quiet,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reactkd_auto.evaluation.explanations import MEANINGS, ExplanationMeasure, explanation_measures
 from reactkd_auto.execution import CaseFailure, attempt
 from reactkd_auto.inference.answer import Answer, answer_case, patch_batch
 from reactkd_auto.inference.ensemble import Ensemble, run_ensemble
@@ -37,8 +38,6 @@ FILE = "explanation_checks.json"
 RANDOM_ORDERS = 20
 POINTS = 11
 """Of mean deletion curves, from all nodes to none."""
-REPLICATES = 2000
-MEASURES = ("energy_in_lesions", "energy_of_a_flat_map", "deletion_area", "randomised_correlation")
 
 logger = logging.getLogger(__name__)
 
@@ -68,31 +67,20 @@ class CaseChecks:
 
 
 @dataclass(frozen=True)
-class Measure:
-    """Mean over the cases that have it, with the 95 % percentile interval of a bootstrap over cases."""
-
-    name: str
-    n: int
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
 class ExplanationChecks:
     """Document ``explanation_checks.json``.
 
     Attributes:
-        measures: One for each of `MEASURES`.
+        measures: One for each of `MEANINGS`; each case as a patient of its own.
         ordered, by_chance: Mean deletion curves at shares 0, 0.1 … 1 of a case's nodes; empty without one.
         cases: Each case's own.
     """
 
-    measures: tuple[Measure, ...]
+    measures: tuple[ExplanationMeasure, ...]
     ordered: tuple[float, ...]
     by_chance: tuple[float, ...]
     cases: tuple[CaseChecks, ...]
-    schema_version: int = 1
+    schema_version: int = 2
 
 
 def judge_explanations(
@@ -114,24 +102,14 @@ def judge_explanations(
     return summary
 
 
-def sentences_of_checks(folder: Path) -> list[str]:
-    """The measures of a run's ``explanation_checks.json`` in words; none where its explanations were not checked."""
+def checked_values(folder: Path) -> dict[str, dict[str, float]]:
+    """Checks of a run's ``explanation_checks.json`` by measure and case; empty where nothing was checked."""
     path = Path(folder) / FILE
-    if not path.exists():
-        return []
-    found = {m.name: _in_words(m) for m in read_document(ExplanationChecks, path).measures}
-    energy, flat, area, shuffled_ = (found[name] for name in MEASURES)
-    return [
-        f"Explanations: energy in lesions {energy}, of a flat map {flat}; deletion area {area}, chance 0; "
-        f"rank correlation with shuffled networks {shuffled_}, best near 0. See report.html beside the predictions."
-    ]
+    return _by_measure(read_document(ExplanationChecks, path).cases) if path.exists() else {}
 
 
-def _in_words(measure: Measure) -> str:
-    if measure.mean is None:
-        return "not measured"
-    limits = "" if measure.low is None else f" [{measure.low:.3f}, {measure.high:.3f}]"
-    return f"{measure.mean:.3f}{limits} (n = {measure.n})"
+def _by_measure(cases: Sequence[CaseChecks]) -> dict[str, dict[str, float]]:
+    return {name: {c.case: v for c in cases if (v := getattr(c, name)) is not None} for name in MEANINGS}
 
 
 def _read_and_check(case: InputCase, model: LoadedModel) -> CaseChecks | None:
@@ -168,10 +146,9 @@ def check_case(answer: Answer, model: LoadedModel) -> CaseChecks:
 
 def summarise(cases: Sequence[CaseChecks]) -> ExplanationChecks:
     """All cases together."""
-    measures = tuple(_measure(name, [getattr(c, name) for c in cases]) for name in MEASURES)
     curves = [c for c in cases if c.ordered]
     return ExplanationChecks(
-        measures,
+        explanation_measures(_by_measure(cases), {}, seed=0),
         ordered=_mean_curve([c.ordered for c in curves]),
         by_chance=_mean_curve([c.by_chance for c in curves]),
         cases=tuple(cases),
@@ -204,17 +181,6 @@ def _randomised(model: LoadedModel, batch: Batch, ensemble: Ensemble, nodes: NDA
         found.append(rank_correlation(own[nodes], random[nodes]))
     known = [c for c in found if c is not None]
     return float(np.mean(known)) if known else None
-
-
-def _measure(name: str, values: Sequence[float | None]) -> Measure:
-    known = np.array([v for v in values if v is not None])
-    if not len(known):
-        return Measure(name, 0, None, None, None)
-    mean, low, high = float(known.mean()), None, None
-    if len(known) > 1:
-        draws = np.random.default_rng(0).choice(known, (REPLICATES, len(known))).mean(axis=1)
-        low, high = np.quantile(draws, [0.025, 0.975]).tolist()
-    return Measure(name, len(known), mean, low, high)
 
 
 def _mean_curve(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:

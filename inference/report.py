@@ -11,6 +11,7 @@ from reactkd_auto.calibration import Calibration
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.drawing.style import COLOURS, ROLE_COLOURS, class_colour
 from reactkd_auto.drawing.windows import CT_WINDOWS, SHAPE
+from reactkd_auto.evaluation.explanations import MEANINGS
 from reactkd_auto.inference.explanation_checks import ExplanationChecks
 from reactkd_auto.inference.graph_drawing import node_marks
 from reactkd_auto.inference.report_contents import Pictures, ViewerContents, packed_niivue, shown_bytes
@@ -55,7 +56,7 @@ def write_report(
     ``output/case_pages/CASE.html`` a case. ``checks`` are shown beside the table.
     """
     path = Path(output) / "report.html"
-    common = _common(results, dataset, facts, explained=explained) | {"checks": checks}
+    common = _common(results, dataset, facts, explained=explained) | {"checks": checks, "meanings": MEANINGS}
     if sum(shown_bytes(output, r) for r in results) <= ONE_FILE_BYTES:
         links = {r.case: f"#case-{r.case}" for r in results}
         _write(path, output, common, listed=results, shown=results, links=links, up="#top")

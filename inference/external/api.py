@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ def evaluate_external(
     regions: RegionChoice = "drawn",
     dose_levels: Sequence[float] = (),
     channel_subsets: bool = False,
+    check_explanations: bool = False,
     device: str = "auto",
     seed: int = 0,
     quiet: bool = False,
@@ -72,6 +73,7 @@ def evaluate_external(
             ``automatic``: always the localiser; ``both``: as drawn, and a comparison with the localiser's.
         dose_levels: Dose fractions to compare with the CT as it is; empty: no such sweep.
         channel_subsets: Compare every subset of a student's channels with all of them.
+        check_explanations: Also judge the explanations of the answers by numbers; see `judge_explanations`.
         device: ``auto``, ``cuda`` or ``cpu``.
         seed: Of the bootstrap and of the noise.
         quiet: No progress bars.
@@ -82,6 +84,7 @@ def evaluate_external(
     """
     from reactkd_auto.device import choose_device
     from reactkd_auto.evaluation.run import evaluate
+    from reactkd_auto.inference.explanation_checks import checked_values, judge_explanations
     from reactkd_auto.inference.external.answers import answer_conditions
     from reactkd_auto.inference.external.conditions import Condition
     from reactkd_auto.inference.model import choose_model, load_model
@@ -106,6 +109,7 @@ def evaluate_external(
         "regions": regions,
         "dose_levels": list(dose_levels),
         "channel_subsets": channel_subsets,
+        "check_explanations": check_explanations,
         "device": str(loaded.device),
     }
     with locked(output, *(f"{c.folder}/cases" for c in conditions)):
@@ -118,12 +122,16 @@ def evaluate_external(
             if not results:
                 raise UserError(f"{raw / 'imagesTs'}: no case allows the comparison {name}, expected at least one.")
             write_tables(output / name, results, loaded.dataset.classes)
+        if check_explanations:
+            shown = cases if main.drawn else [replace(case, regions=None) for case in cases]
+            judge_explanations(shown, loaded, output / MAIN, quiet=quiet)
         evaluation = evaluate(
             output / MAIN / "predictions.csv",
             labels,
             output,
             dataset_json=folder.path / "dataset.json",
             sweeps=[sweep.tables(output) for sweep in sweeps],
+            explanations=checked_values(output / MAIN) if check_explanations else None,
             seed=seed,
             title=f"the test set of {raw.name}",
         )

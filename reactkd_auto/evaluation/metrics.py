@@ -14,6 +14,7 @@ from .bootstrap import REPLICATES, PatientBootstrap, macro_auc_with_interval, pe
 from .calibration import brier_per_case, calibration_slope, expected_calibration_error
 from .decisions import DecisionCurve, decision_curves
 from .estimate import Estimate, undefined, wilson
+from .explanations import ExplanationMeasure
 from .paired import PairedDifference, paired_auc_difference
 from .sample import Sample, is_classified, is_graded, sample_of
 from .scores import accuracy, balanced_accuracy, confusion_matrices, f1_macro, quadratic_kappa
@@ -21,7 +22,7 @@ from .subgroups import SubgroupResult, subgroup_results
 from .sweep import Sweep
 from .uncalibrated import SetResult, set_results, uncalibrated_sample
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 NOBODY = "no graded case was classified"
 
 
@@ -93,6 +94,7 @@ class Evaluation:
         sweeps: Of doses, channels and regions, where they were asked for.
         uncalibrated: Scores of the probabilities as they were before calibration, where the table tells them.
         prediction_sets: Where the table tells them.
+        explanations: Checks of the explanations, where they were made.
     """
 
     classes: tuple[str, ...]
@@ -121,6 +123,7 @@ class Evaluation:
     sweeps: tuple[Sweep, ...] = ()
     uncalibrated: ProbabilityScores | None = None
     prediction_sets: SetResult | None = None
+    explanations: tuple[ExplanationMeasure, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
 
@@ -134,6 +137,7 @@ def evaluate_predictions(
     covariates: Any = None,
     against: Any = None,
     sweeps: Sequence[Sweep] = (),
+    explanations: Sequence[ExplanationMeasure] = (),
 ) -> Evaluation:
     """Judge a table of predictions.
 
@@ -149,6 +153,7 @@ def evaluate_predictions(
         covariates: pandas table of texts, row by row as ``table``, whose columns define subgroups.
         against: Another table of the same form, to be compared with on the cases that both classified.
         sweeps: The same cases under other conditions, handed on.
+        explanations: Checks of the explanations, handed on.
 
     Raises:
         UserError: A column is missing or a class name unknown.
@@ -178,6 +183,7 @@ def evaluate_predictions(
         sweeps=tuple(sweeps),
         uncalibrated=None if before is None else ProbabilityScores(**_probability_scores(before, seed)),
         prediction_sets=set_results(table, sample),
+        explanations=tuple(explanations),
     )
 
 

@@ -131,6 +131,16 @@ chance: compare intervals.</p>
 {% endfor %}
 </table></div>
 {% endfor %}
+{% if e.explanations %}
+<h2>Can the explanations be trusted?</h2>
+<div class="scroll"><table>
+<tr><th>Check</th><th>Mean</th><th>95 % interval</th><th>Cases</th><th>Patients</th><th>Meaning</th></tr>
+{% for m in e.explanations %}<tr><td>{{ meanings[m.name][0] }}</td><td class="n">{{ number(m.mean.value, 3) }}</td>
+<td class="n">{{ limits(m.mean, 3) }}</td><td class="n">{{ m.n_cases }}</td>
+<td class="n">{{ m.n_patients }}</td><td class="small">{{ meanings[m.name][1] }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
 {% if e.comparison is not none %}
 <h2>Compared with {{ compared }}</h2>
 <div class="scroll"><table>

@@ -15,6 +15,7 @@ from reactkd_auto.tables import csv_text
 
 from .bootstrap import REPLICATES
 from .estimate import Estimate
+from .explanations import MEANINGS
 from .metrics import Evaluation
 from .page import TEMPLATE
 
@@ -104,6 +105,8 @@ def _numbers(evaluation: Evaluation) -> Iterator[tuple[str, str, str, int, Estim
     for s in evaluation.subgroups:
         yield f"macro_auc where {s.column} {s.group}", "", "", s.n_cases, s.macro_auc
     yield from _sweep_numbers(evaluation)
+    for m in evaluation.explanations:
+        yield f"explanation {m.name}", "", "", m.n_cases, m.mean
     if evaluation.comparison is not None:
         yield "macro_auc difference", "", "", evaluation.comparison.n_cases, evaluation.comparison.difference
 
@@ -153,6 +156,7 @@ def render_page(
         number=_number,
         p_value=_p_value,
         sweep_titles=PICTURE_TITLES,
+        meanings=MEANINGS,
         limits=_limits,
         replicates=REPLICATES,
     )
@@ -188,13 +192,13 @@ def _value(x: Any) -> str:
     return _number(x.value)
 
 
-def _number(x: float | None) -> str:
-    return "–" if x is None else f"{x:.2f}"
+def _number(x: float | None, digits: int = 2) -> str:
+    return "–" if x is None else f"{x:.{digits}f}"
 
 
 def _p_value(p: float | None) -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _limits(x: Any) -> str:
-    return "–" if x.low is None or x.high is None else f"{x.low:.2f}–{x.high:.2f}"
+def _limits(x: Any, digits: int = 2) -> str:
+    return "–" if x.low is None or x.high is None else f"{x.low:.{digits}f}–{x.high:.{digits}f}"

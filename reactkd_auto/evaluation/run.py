@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reactkd_auto.errors import UserError
 
+from .explanations import explanation_measures
 from .figures import draw_figures
 from .metrics import Evaluation, evaluate_predictions
 from .report import write_report
@@ -27,6 +28,7 @@ def evaluate(
     dataset_json: Path | None = None,
     against: Path | None = None,
     sweeps: Sequence[SweepTables] = (),
+    explanations: Mapping[str, Mapping[str, float]] | None = None,
     seed: int = 0,
     notices: Sequence[str] = (),
     title: str = "",
@@ -42,6 +44,7 @@ def evaluate(
             classes and they count as unordered.
         against: Another ``predictions.csv`` of the same cases, to be compared with.
         sweeps: Answers to the same cases under other conditions.
+        explanations: Checks of explanations, by measure and case; see `explanation_measures`.
         seed: Seed of the bootstrap.
         notices: Sentences for the top of the page, before its own.
         title: What was evaluated, for the page; else the name of ``predictions``.
@@ -66,6 +69,9 @@ def evaluate(
         covariates=joined.covariates,
         against=None if other is None else other.table,
         sweeps=[evaluate_sweep(s, labels, joined.classes, dataset_json=dataset_json, seed=seed) for s in sweeps],
+        explanations=explanation_measures(
+            explanations or {}, dict(zip(joined.table["case"], joined.table["patient"], strict=True)), seed=seed
+        ),
     )
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -143,6 +143,58 @@ def test_every_subset_of_channels_is_judged_on_cases_that_have_them_all(tmp_path
     assert all(with_pet[case] != p for case, p in without.items())
 
 
+@pytest.fixture(scope="module")
+def checked(workspace, one_fold, tmp_path_factory) -> Path:
+    """Two cases of one patient in the label table."""
+    table = workspace / "raw" / "Dataset001_Small" / "labelsTs.csv"
+    before = table.read_text(encoding="utf-8")
+    patients = ("A", "A", "B", "C", "D", "E")
+    rows = "".join(f"c{i},{CLASSES[i % 2]},{p}\n" for i, p in enumerate(patients))
+    table.write_text(f"case,label,patient\n{rows}", encoding="utf-8")
+    output = tmp_path_factory.mktemp("checked") / "out"
+    try:
+        assert evaluate(workspace, output, one_fold, "--check_explanations") == 0
+    finally:
+        table.write_text(before, encoding="utf-8")
+    return output
+
+
+def test_the_explanations_of_the_test_set_are_judged(checked):
+    measures = {m["name"]: m for m in metrics(checked)["explanations"]}
+    assert {(m["n_cases"], m["n_patients"]) for m in measures.values()} == {(CASES, CASES - 1)}
+    cases = json.loads((checked / "predictions" / "explanation_checks.json").read_text(encoding="utf-8"))["cases"]
+    for name, measure in measures.items():
+        mean = measure["mean"]
+        assert mean["value"] == pytest.approx(np.mean([c[name] for c in cases]))
+        if name in ("energy_in_lesions", "deletion_area"):  # the phantoms' regions are all alike
+            assert mean["low"] < mean["value"] < mean["high"]
+            assert mean["method"].startswith("patient bootstrap")
+    with (checked / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["metric"]: row for row in csv.DictReader(file)}
+    row, area = rows["explanation deletion_area"], measures["deletion_area"]["mean"]
+    assert int(row["n"]) == CASES
+    assert [float(row[k]) for k in ("value", "low", "high")] == pytest.approx(
+        [area[k] for k in ("value", "low", "high")]
+    )
+    page = (checked / "evaluation.html").read_text(encoding="utf-8")
+    assert "Can the explanations be trusted?" in page
+    assert page.count("chance") > 3
+
+
+def test_explanations_are_judged_on_the_regions_of_the_answers(workspace, tmp_path):
+    """The model's own regions are everything, as lesion: so is all of the explanation. Drawn ones are not looked at."""
+    model = write_model(tmp_path / "model", plan_for_tests(), folds=1)
+    _let_everything_be_lesion(model)
+    assert evaluate(workspace, tmp_path / "out", model, "--regions", "automatic", "--check_explanations") == 0
+    flat = next(m for m in metrics(tmp_path / "out")["explanations"] if m["name"] == "energy_of_a_flat_map")
+    assert flat["mean"]["value"] == pytest.approx(1)
+
+
+def test_without_the_option_no_explanation_is_judged(swept):
+    assert metrics(swept)["explanations"] == []
+    assert "Can the explanations be trusted?" not in (swept / "evaluation.html").read_text(encoding="utf-8")
+
+
 def test_a_damaged_ct_is_reported_and_the_others_are_evaluated(tmp_path, one_fold):
     raw = write_test_set(tmp_path)
     (raw / "imagesTs" / "c2_0000.nii.gz").write_bytes(b"no image")
@@ -161,6 +213,7 @@ def test_a_damaged_ct_is_reported_and_the_others_are_evaluated(tmp_path, one_fol
         (("--dose_levels", "2"), "each from 0.005 to 1"),
         (("-l", "labels.csv"), "expected together with -p"),
         (("-p", "p.csv"), "expected without -p"),
+        (("-d", "1", "--check_explanations", "-p", "p.csv"), "expected without -p"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(workspace, one_fold, tmp_path, capsys, refused):

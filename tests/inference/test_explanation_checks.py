@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
+from reactkd_auto.evaluation.explanations import MEANINGS
 from reactkd_auto.inference.command import main
 from reactkd_auto.inference.evaluate_command import main as evaluate
-from reactkd_auto.inference.explanation_checks import (
-    MEASURES,
-    CaseChecks,
-    ExplanationChecks,
-    sentences_of_checks,
-    summarise,
-)
+from reactkd_auto.inference.explanation_checks import CaseChecks, ExplanationChecks, summarise
 from reactkd_auto.jsonio import read_document
 from tests.inference.conftest import write_cohort
 
@@ -69,18 +65,18 @@ def test_means_and_intervals_are_over_the_cases_that_have_the_measure():
     cases = [CaseChecks(str(i), energy_in_lesions=v) for i, v in enumerate((0.2, 0.4, 0.6, None))]
     summary = summarise(cases)
     first, *rest = summary.measures
-    assert [m.name for m in summary.measures] == list(MEASURES)
-    assert (first.n, first.mean) == (3, pytest.approx(0.4))
-    assert first.low is not None
-    assert first.high is not None
-    assert 0.2 <= first.low < 0.4 < first.high <= 0.6
-    assert all((m.n, m.mean, m.low) == (0, None, None) for m in rest)
+    assert [m.name for m in summary.measures] == list(MEANINGS)
+    assert (first.n_cases, first.mean.value) == (3, pytest.approx(0.4))
+    assert first.mean.low is not None
+    assert first.mean.high is not None
+    assert 0.2 <= first.mean.low < 0.4 < first.mean.high <= 0.6
+    assert all((m.n_cases, m.mean.value, m.mean.low) == (0, None, None) for m in rest)
     assert summary.ordered == ()
 
 
 def test_one_case_has_a_mean_and_no_interval():
-    measure = summarise([CaseChecks("a", deletion_area=0.1)]).measures[MEASURES.index("deletion_area")]
-    assert (measure.n, measure.mean, measure.low, measure.high) == (1, 0.1, None, None)
+    measure = {m.name: m for m in summarise([CaseChecks("a", deletion_area=0.1)]).measures}["deletion_area"]
+    assert (measure.n_cases, measure.mean.value, measure.mean.low, measure.mean.high) == (1, 0.1, None, None)
 
 
 def test_curves_of_different_lengths_are_averaged_at_equal_shares_of_their_nodes():
@@ -98,8 +94,6 @@ def test_the_evaluation_of_the_predictions_says_them(finished, tmp_path):
     arguments = ["-p", finished / "predictions.csv", "-l", tmp_path / "labels.csv", "-o", tmp_path / "out", "--quiet"]
     assert evaluate([str(a) for a in arguments]) == 0
     page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
-    assert "Explanations: energy in lesions" in page
-
-
-def test_predictions_without_checks_have_no_sentence(tmp_path):
-    assert sentences_of_checks(tmp_path) == []
+    assert "Can the explanations be trusted?" in page
+    for _, meaning in MEANINGS.values():
+        assert str(escape(meaning)) in page
