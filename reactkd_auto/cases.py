@@ -110,9 +110,9 @@ def write_case(folder: Path, case: PreprocessedCase) -> None:
             case.log_ratio,
         ]
     ).astype(np.int16)
-    _write_array(Path(folder) / f"{name}.b2nd", stack)
+    write_array(Path(folder) / f"{name}.b2nd", stack)
     if case.coarse is not None:
-        _write_array(Path(folder) / f"{name}_coarse.b2nd", case.coarse)
+        write_array(_coarse_path(folder, name), case.coarse)
     write_properties(folder, case.properties)
 
 
@@ -141,8 +141,12 @@ def read_case(
 
 def read_coarse(folder: Path, case: str) -> NDArray[np.int16] | None:
     """The whole base image and its region labels at the localiser's spacing, or None."""
-    path = Path(folder) / f"{case}_coarse.b2nd"
-    return _open_array(path)[:] if path.exists() else None
+    return _open_array(_coarse_path(folder, case))[:] if has_coarse(folder, case) else None
+
+
+def has_coarse(folder: Path, case: str) -> bool:
+    """Whether a case has the whole image at the localiser's spacing."""
+    return _coarse_path(folder, case).exists()
 
 
 def finished_cases(folder: Path) -> list[str]:
@@ -150,14 +154,28 @@ def finished_cases(folder: Path) -> list[str]:
     return sorted(p.stem for p in Path(folder).glob("*.json") if not p.name.startswith("."))
 
 
-def _write_array(path: Path, array: NDArray[Any]) -> None:
-    """A layer is a chunk: chunks of a patch's size, a little less, would leave rims that cost as much as the middle."""
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array (layers, z, y, x), compressed.
+
+    A layer is a chunk: chunks of a patch's size, a little less, would leave rims that cost as much as the middle.
+    """
     import blosc2
 
     chunks = (1, *array.shape[1:])
     cparams = {"codec": blosc2.Codec.ZSTD, "clevel": 1, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
     with atomic_path(path, failures=(RuntimeError,)) as temporary:
         blosc2.asarray(np.ascontiguousarray(array), urlpath=str(temporary), mode="w", chunks=chunks, cparams=cparams)
+
+
+def array_of(content: bytes) -> NDArray[Any]:
+    """The array in the content of a file of `write_array`."""
+    import blosc2
+
+    return np.asarray(blosc2.ndarray_from_cframe(content)[:])
+
+
+def _coarse_path(folder: Path, case: str) -> Path:
+    return Path(folder) / f"{case}_coarse.b2nd"
 
 
 def _open_array(path: Path) -> Any:

@@ -19,6 +19,13 @@ def grid_of(properties: CaseProperties, size: tuple[int, ...]) -> Grid:
     return Grid((z, y, x), properties.spacing_mm, properties.origin_mm, properties.direction)
 
 
+def ct_grid(properties: CaseProperties) -> Grid:
+    """The grid of the CT that a case was made of."""
+    x, y, z = properties.original_size
+    dx, dy, dz = properties.original_spacing_mm
+    return Grid((z, y, x), (dz, dy, dx), properties.original_origin_mm, properties.original_direction)
+
+
 def paint_on_ct(array: NDArray[Any], properties: CaseProperties) -> sitk.Image:
     """Values on the case's grid, in the geometry of the CT as read.
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from reactkd_auto.cases import CaseProperties, PreprocessedCase
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.imageio import RawCase
 from reactkd_auto.plan import Plan
-from reactkd_auto.regions.nodes import NodeMap, build_nodes
+from reactkd_auto.regions.nodes import NodeMap
 
+from .case_nodes import case_nodes
 from .channels import store_channels
 from .coarse import coarse_case
 from .grid import CaseGrid, Grid, case_grid
 from .labels import resample_labels
 from .noise import NoiseSource, StoredNoise, no_noise, store_noise
 
-OUTSIDE_AIR_HU = -950.0
-"""Lung is denser; what is not is outside the body (or bowel gas)."""
 LITTLE_COVERED = 0.5
 
 
@@ -45,7 +43,8 @@ def preprocess_case(
     placed = case_grid(raw, plan, dataset)
     grid = placed.grid
     image, valid = store_channels(raw, grid, plan, dataset)
-    nodes = _nodes(raw, grid, image[0], valid, plan=plan, dataset=dataset)
+    labels = np.zeros(grid.size, np.uint8) if raw.regions is None else resample_labels(raw.regions, grid, dataset)
+    nodes = case_nodes(labels, image[0], valid, spacing=grid.spacing_mm, plan=plan, dataset=dataset)
     stored = _noise(raw, grid, plan, noise)
     base = raw.images[0]
     properties = CaseProperties(
@@ -80,17 +79,6 @@ def _noise(raw: RawCase, grid: Grid, plan: Plan, noise: NoiseSource | StoredNois
     if isinstance(noise, StoredNoise):
         return noise
     return store_noise(raw.images[0], grid, plan.dose, noise, case=raw.case)
-
-
-def _nodes(
-    raw: RawCase, grid: Grid, base: NDArray[np.int16], valid: NDArray[np.uint8], *, plan: Plan, dataset: Dataset
-) -> NodeMap:
-    labels = np.zeros(grid.size, np.uint8) if raw.regions is None else resample_labels(raw.regions, grid, dataset)
-    body = (valid & 1).astype(bool)
-    if dataset.base.role == "ct":
-        body &= base * plan.normalisation[dataset.base.name].storage_scale > OUTSIDE_AIR_HU
-        body = np.stack([ndimage.binary_fill_holes(axial) for axial in body])
-    return build_nodes(labels, spacing=grid.spacing_mm, dataset=dataset, graph=plan.graph, body=body)
 
 
 def _flags(

@@ -30,6 +30,12 @@ class Grid:
     origin_mm: tuple[float, float, float]
     direction: tuple[float, ...]
 
+    @classmethod
+    def of(cls, image: sitk.Image) -> Grid:
+        """Where an image's voxels lie."""
+        x, y, z = image.GetSize()
+        return cls((z, y, x), array_spacing(image), image.GetOrigin(), image.GetDirection())
+
     def image(self, array: NDArray[Any]) -> sitk.Image:
         """An array of this grid's size as an image in its place."""
         image = sitk.GetImageFromArray(np.ascontiguousarray(array))
@@ -38,11 +44,20 @@ class Grid:
         image.SetDirection(self.direction)
         return image
 
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel."""
+        return float(np.prod(self.spacing_mm))
+
     def corners(self) -> NDArray[np.float64]:
         """(8, 3) physical positions x, y, z of the corner voxels' centres."""
         ends = np.array([(k, j, i) for k in (0, 1) for j in (0, 1) for i in (0, 1)], float)
-        offsets = (ends * (np.array(self.size) - 1) * self.spacing_mm)[:, ::-1]
-        return np.array(self.origin_mm) + offsets @ np.array(self.direction).reshape(3, 3).T
+        return self.positions(ends * (np.array(self.size) - 1))
+
+    def positions(self, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Physical positions (n, 3) x, y, z of voxel coordinates (n, 3) z, y, x, whole ones or not."""
+        offsets = (voxels * self.spacing_mm)[:, ::-1]
+        return np.asarray(np.array(self.origin_mm) + offsets @ np.array(self.direction).reshape(3, 3).T)
 
     def slabs(self, count: int) -> list[tuple[slice, Grid]]:
         """Up to ``count`` parts along z, together the whole: where each lies in this grid's arrays, and its grid."""
@@ -87,21 +102,19 @@ def case_grid(raw: RawCase, plan: Plan, dataset: Dataset) -> CaseGrid:
         zoom = 1.0
     size = np.array(plan.patch_size) + 2 * np.array(plan.context_voxels)
     spacing = np.array(plan.spacing_mm) * zoom
-    return CaseGrid(centred_grid(base, (first + last) / 2, size, spacing), zoom, box is not None)
+    return CaseGrid(centred_grid(Grid.of(base), (first + last) / 2, size, spacing), zoom, box is not None)
 
 
-def centred_grid(
-    base: sitk.Image, centre: NDArray[np.float64], size: NDArray[np.int_], spacing: NDArray[np.float64]
-) -> Grid:
+def centred_grid(base: Grid, centre: NDArray[np.float64], size: NDArray[np.int_], spacing: NDArray[np.float64]) -> Grid:
     """A grid along the axes of ``base`` whose centre is at voxel ``centre`` (z, y, x) of it; all in (z, y, x)."""
-    middle = np.array(base.TransformContinuousIndexToPhysicalPoint([float(c) for c in centre[::-1]]))
-    direction = np.array(base.GetDirection()).reshape(3, 3)
+    (middle,) = base.positions(centre[None])
+    direction = np.array(base.direction).reshape(3, 3)
     origin = middle - direction @ ((size - 1) / 2 * spacing)[::-1]
     return Grid(
         size=(int(size[0]), int(size[1]), int(size[2])),
         spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         origin_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
-        direction=tuple(float(d) for d in base.GetDirection()),
+        direction=base.direction,
     )
 
 

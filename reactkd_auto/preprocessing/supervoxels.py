@@ -88,7 +88,7 @@ def _coarse_grid(ct: sitk.Image) -> Grid:
     size, spacing = np.array(ct.GetSize()[::-1]), np.array(array_spacing(ct))
     wanted = np.minimum(SPACING_MM, size * spacing / FEWEST_ALONG)
     coarse = np.maximum(np.round(size * spacing / np.maximum(wanted, spacing)), 1).astype(int)
-    return centred_grid(ct, (size - 1) / 2, coarse, size * spacing / coarse)
+    return centred_grid(Grid.of(ct), (size - 1) / 2, coarse, size * spacing / coarse)
 
 
 def _parts(hu: NDArray[np.float32], body: NDArray[np.bool_], spacing: TripleMm, splits: Triple) -> NDArray[np.int64]:

@@ -43,4 +43,4 @@ def window_grid(base: sitk.Image, marked: Mask | None, spacing_mm: float, *, mos
     extent = (last - first + 1) * spacing
     step = max(spacing_mm, math.cbrt(float(np.prod(extent)) / most_voxels))
     size = np.maximum(1, np.floor(extent / step)).astype(np.int_)
-    return centred_grid(base, (first + last) / 2, size, np.full(3, step))
+    return centred_grid(Grid.of(base), (first + last) / 2, size, np.full(3, step))

@@ -4,7 +4,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactkd_auto.preprocessing.grid import case_grid
+from reactkd_auto.preprocessing.grid import Grid, case_grid
 from tests.preprocessing.samples import dataset, plan, positions, raw_case
 
 OBLIQUE = tuple(np.array([[0.98, -0.199, 0], [0.199, 0.98, 0], [0, 0, 1]]).ravel().tolist())
@@ -65,3 +65,13 @@ def test_indices_and_corners_agree_with_simpleitk() -> None:
     assert grid.corners()[[0, -1]] == pytest.approx(
         np.array([image.GetOrigin(), image.TransformIndexToPhysicalPoint(last)])
     )
+
+
+def test_an_image_s_grid_has_its_voxels_where_the_image_has_them() -> None:
+    image = raw_case(direction=OBLIQUE).images[0]
+    grid, (z, y, x) = Grid.of(image), image.GetSize()[::-1]
+    assert (grid.size, grid.voxel_mm3) == ((z, y, x), 12.0)
+    voxels = np.array([[0, 0, 0], [3, 5, 7], [2.5, -1, 9.25]])
+    expected = [image.TransformContinuousIndexToPhysicalPoint(v[::-1].tolist()) for v in voxels]
+    assert grid.positions(voxels) == pytest.approx(np.array(expected), abs=1e-9)
+    assert grid.continuous_index(grid.positions(voxels)) == pytest.approx(voxels, abs=1e-9)

@@ -97,7 +97,7 @@ def check_equal(image: sitk.Image, grid: Grid, calibration: DoseCalibration, *, 
 def test_patches_of_hips_have_the_sd_the_spectrum_the_direction_and_the_dose_law_of_the_full_path() -> None:
     image = sitk.GetImageFromArray(np.stack([picture(HIPS, 256, 1.5)] * 8))
     image.SetSpacing((1.5, 1.5, 3.0))
-    grid = centred_grid(image, np.array([3.5, 128.0, 120.0]), np.array([6, 64, 64]), np.array([3.0, 2.0, 2.0]))
+    grid = centred_grid(Grid.of(image), np.array([3.5, 128.0, 120.0]), np.array([6, 64, 64]), np.array([3.0, 2.0, 2.0]))
     truth, _ = check_equal(image, grid, Scanner(3e6).calibration(), sd=0.12)
     streaks = directions(truth[0])
     assert streaks.max() > 2.5 * streaks.min()  # else direction would not be tested
@@ -111,5 +111,5 @@ def test_patches_of_a_real_abdomen_have_the_noise_of_the_full_path(real_data) ->
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(real_data / "ct_dicom_CRLM-CT-1004")))
     image = sitk.Cast(reader.Execute()[:, :, 13:21], sitk.sitkFloat32)
-    grid = centred_grid(image, np.array([3.5, 240.0, 190.0]), np.array([6, 48, 48]), np.array([5.0, 1.6, 1.6]))
+    grid = centred_grid(Grid.of(image), np.array([3.5, 240.0, 190.0]), np.array([6, 48, 48]), np.array([5.0, 1.6, 1.6]))
     check_equal(image, grid, calibrate(image), sd=0.15)

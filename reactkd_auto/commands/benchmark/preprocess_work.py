@@ -90,7 +90,7 @@ def preprocess(row: LabelledCase, source: Source, folder: Path, steps: Steps) ->
         done = preprocess_case(images, plan=plan, dataset=dataset, patient=row.patient, label=row.label)
     with steps.timed("write"):
         write_case(folder, done)
-    return whole_grid(images.images[0], plan.spacing_mm)
+    return whole_grid(Grid.of(images.images[0]), plan.spacing_mm)
 
 
 def preprocess_only(row: LabelledCase, source: Source) -> None:
