@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from reactkd_auto.jsonio import read_json
 from reactkd_auto.networks import compile_branches
 from reactkd_auto.ranks import ALONE
 from reactkd_auto.training import student_stage, teachers_stage
+from reactkd_auto.training.automatic_regions import AutomaticRegions
+from reactkd_auto.training.automatic_regions_stage import automatic_regions
 from reactkd_auto.training.determinism import deterministic
 from reactkd_auto.training.loader import Feed, case_feed, split, stream
 from reactkd_auto.training.loop import Job, Task, train_stage
@@ -59,12 +61,13 @@ def teachers_assignment(run: Run, without: tuple[int, ...]) -> Assignment:
 
 
 def student_assignment(run: Run, without: tuple[int, ...]) -> Assignment:
-    """The student of one fold learns from ungraded cases too, where it has teachers."""
+    """The student of one fold learns from ungraded cases too, where it has teachers, and from its localiser's maps."""
     (fold,) = without
     tutors = load_tutors(run, fold) if run.preset.distil else None
     task = student_stage.new_task(run, fold, tutors, watched_cases(run.held_out_cases(fold)))
     cases = [c for c in run.training_cases(fold) if run.preset.distil or c.label is not None]
-    return Assignment("student", without, task, _feed(run, cases), run.schedule("student"), run.model.fold(fold))
+    feed = _feed(run, cases, automatic_regions(run, fold))
+    return Assignment("student", without, task, feed, run.schedule("student"), run.model.fold(fold))
 
 
 SHARED: dict[StageName, Callable[[Run, tuple[int, ...]], Assignment]] = {
@@ -128,6 +131,6 @@ def name_of(without: tuple[int, ...]) -> str:
     return f"fold{'s' * (len(without) > 1)} {' and '.join(map(str, without))}"
 
 
-def _feed(run: Run, cases: list[CaseProperties]) -> Feed:
+def _feed(run: Run, cases: list[CaseProperties], automatic: Mapping[str, AutomaticRegions] | None = None) -> Feed:
     balanced = run.plan.class_balance == "balanced_sampling"
-    return case_feed(run.case_folder, cases, run.plan, run.dataset, balanced=balanced)
+    return case_feed(run.case_folder, cases, run.plan, run.dataset, balanced=balanced, automatic=automatic)

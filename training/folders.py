@@ -13,6 +13,7 @@ from reactkd_auto.lock import locked
 from reactkd_auto.model_folder import ModelConfig
 from reactkd_auto.plan import read_plan
 from reactkd_auto.provenance import write_run
+from reactkd_auto.training.automatic_regions import FOLDER as AUTOMATIC_REGIONS
 from reactkd_auto.training.localiser_stage import WEIGHTS as LOCALISER
 from reactkd_auto.training.run import Run
 
@@ -47,7 +48,8 @@ def forget(run: Run, fold: int) -> None:
     empty_folder(run.model.fold(fold))
     localiser = run.localiser_folder(fold)
     with locked(localiser):
-        empty_folder(localiser / "localiser")
+        for trained in ("localiser", AUTOMATIC_REGIONS):
+            empty_folder(localiser / trained)
         (localiser / LOCALISER).unlink(missing_ok=True)
     for without in run.teacher_sets(fold) if run.preset.distil else ():
         with locked(run.teachers_folder(*without)):

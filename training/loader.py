@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from reactkd_auto.dataset import Dataset
 from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing.batch import Batch, collate
 from reactkd_auto.ranks import ALONE, Ranks
+from reactkd_auto.training.automatic_regions import AutomaticRegions, with_automatic
 from reactkd_auto.training.sampling import draw_epoch
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
@@ -68,8 +69,10 @@ class FeedLoader(SlimDataLoaderBase):
         self.made += 1
         epoch, within = divmod(iteration, self.schedule.iterations)
         begin = within * self.batch_size
-        cases = self._order(epoch)[begin : begin + self.batch_size][self.ranks.share(self.batch_size)]
-        moment = Moment(self.seed, self.stage, epoch, within, iteration / self.schedule.total)
+        share = self.ranks.share(self.batch_size)
+        cases = self._order(epoch)[begin : begin + self.batch_size][share]
+        progress = iteration / self.schedule.total
+        moment = Moment(self.seed, self.stage, epoch, within, progress, share.start, self.batch_size)
         arrays: Arrays = self._data.load(cases, moment)
         return arrays
 
@@ -101,11 +104,20 @@ def stream(
         augmenter._finish()
 
 
-def case_feed(folder: Path, cases: list[CaseProperties], plan: Plan, dataset: Dataset, *, balanced: bool) -> Feed:
-    """Whole preprocessed cases as `Batch` fields, and the cases' ``names``."""
+def case_feed(
+    folder: Path,
+    cases: list[CaseProperties],
+    plan: Plan,
+    dataset: Dataset,
+    *,
+    balanced: bool,
+    automatic: Mapping[str, AutomaticRegions] | None = None,
+) -> Feed:
+    """Whole preprocessed cases as `Batch` fields, and the cases' ``names``; with their ``automatic`` nodes at times."""
 
     def load(chosen: list[CaseProperties], moment: Moment) -> Arrays:
-        batch = collate([read_case(folder, c) for c in chosen], plan, dataset)
+        samples = with_automatic([read_case(folder, c) for c in chosen], automatic or {}, moment)
+        batch = collate(samples, plan, dataset)
         return {"names": [c.case for c in chosen], **vars(batch)}
 
     return Feed(tuple(cases), plan.batch_size, balanced, load)

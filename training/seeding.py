@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MOST_FOLDS = 1000
 PRETRAINING = ("teacher_encoder", "student_encoder")
 """Stages that leave out no fold."""
-STREAMS = {"sampling": 0, "augmentation": 1, "network": 2, "localiser": 3}
+STREAMS = {"sampling": 0, "augmentation": 1, "network": 2, "localiser": 3, "regions": 4}
 
 
 @dataclass(frozen=True)

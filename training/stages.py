@@ -15,8 +15,9 @@ from reactkd_auto.jsonio import atomic_path, read_json, to_plain, write_json
 from reactkd_auto.lock import locked
 from reactkd_auto.networks import describe, save_weights
 from reactkd_auto.plan import STAGES
-from reactkd_auto.training import localiser_stage, student_stage, teachers_stage
+from reactkd_auto.training import automatic_regions, localiser_stage, student_stage, teachers_stage
 from reactkd_auto.training.assignment import Assignment, carry_out, name_of, student_assignment, teachers_assignment
+from reactkd_auto.training.automatic_regions_stage import draw_automatic_regions
 from reactkd_auto.training.checkpoint import check_settings
 from reactkd_auto.training.lora import merged
 from reactkd_auto.training.readiness_report import tell_readiness
@@ -37,10 +38,11 @@ def run_stages(run: Run, fold: int, stop: StopRequest) -> None:
 
 
 def train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
-    """Localiser and, where the preset distils, the dual teachers of a fold; cross-fitted: of its pairs too."""
+    """Localiser, its maps and, where the preset distils, dual teachers of a fold; cross-fitted: of its pairs too."""
     if run.plan.localiser.enabled:
-        with locked(run.localiser_folder(fold), "localiser"):
+        with locked(run.localiser_folder(fold), "localiser", automatic_regions.FOLDER):
             _train_localiser(run, fold, stop)
+            draw_automatic_regions(run, fold, stop)
     if not run.preset.distil:
         return
     for without in run.teacher_sets(fold):

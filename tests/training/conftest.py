@@ -13,6 +13,7 @@ import torch
 
 from reactkd_auto.cases import CaseProperties, PreprocessedCase, write_case
 from reactkd_auto.dataset import Channel, Dataset, Region, write_dataset
+from reactkd_auto.fingerprint import Fingerprint, write_fingerprint
 from reactkd_auto.plan import (
     AugmentationPlan,
     DosePlan,
@@ -162,6 +163,7 @@ def make_case(make_properties) -> Callable[..., PreprocessedCase]:
             node_valid=tuple(i in (organ, lesion) for i in range(len(slots))),
             edges=tuple(map(tuple, edges.tolist())),
             noise_levels=levels,
+            original_size=(36, 28, 20),
         )
         return PreprocessedCase(properties, image, valid, nodes, noise, ratio, coarse)
 
@@ -194,7 +196,7 @@ def make_cohort(make_case, tmp_path, written_cohorts) -> Callable[..., Cohort]:
             write_dataset(kept, dataset)
             write_plan(kept / "plan.json", plan)
             write_splits(kept, splits)
-            (kept / "fingerprint.json").write_text("{}\n")
+            write_fingerprint(kept, Fingerprint(dataset.name, ()))
         cohort = Cohort(workspace or tmp_path / "workspace", plan, dataset)
         shutil.copytree(kept, cohort.cases.parent)
         return cohort

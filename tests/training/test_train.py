@@ -228,6 +228,7 @@ def test_killed_again_and_again_in_every_stage_it_ends_the_same(make_cohort, tmp
     for target, at in (
         (f"{stages}.localiser_stage.LocaliserTask.step", 3),
         (f"{stages}.stages.save_weights", 1),
+        (f"{stages}.automatic_regions_stage.write_automatic", 3),
         (f"{stages}.teachers_stage.TeacherTask.step", 2),
         (f"{stages}.teachers_stage.TeacherTask.step", 4),
         (f"{stages}.stages.save_weights", 1),
