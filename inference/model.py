@@ -98,6 +98,7 @@ def load_model(
     """
     from reactkd_auto.inference.exported.backends import exported_student
     from reactkd_auto.networks import build_localiser, build_student, load_weights
+    from reactkd_auto.networks.onednn import prefer_onednn
 
     plan, dataset, config = folder.plan, folder.dataset, folder.config
     chosen = folder.choose_folds(folds)
@@ -118,6 +119,8 @@ def load_model(
                 load_weights(path, localiser)
                 localisers.append(localiser.to(device).eval())
                 files.append(path)
+    for network in (*students, *localisers) if device.type == "cpu" else ():
+        prefer_onednn(network)
     fingerprint = read_fingerprint(folder.path) if (folder.path / "fingerprint.json").exists() else None
     calibration = read_calibration(folder.path)
     if calibration is not None and calibration.classes != dataset.classes:
