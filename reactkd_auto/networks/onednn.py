@@ -15,7 +15,8 @@ class OneDnnConv3d(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         """As `torch.nn.Conv3d`."""
-        if input.device.type != "cpu" or input.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        other = input.device.type != "cpu" or input.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
+        if other or torch.compiler.is_compiling():  # compilers and exporters know PyTorch's own only
             return super().forward(input)
         assert not isinstance(self.padding, str)
         result: Tensor = torch.mkldnn_convolution(
@@ -27,7 +28,7 @@ class OneDnnConv3d(nn.Conv3d):
 def prefer_onednn(network: nn.Module) -> None:
     """Replace every 3D convolution with zero padding by one of oneDNN, in place; weights and their names stay.
 
-    For prediction: counting operations and exporting know PyTorch's own convolution only.
+    For prediction: what counts operations knows PyTorch's own convolution only.
     """
     if not torch.backends.mkldnn.is_available():
         return
