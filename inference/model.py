@@ -106,8 +106,6 @@ def load_model(
     files = [folder.student_weights(fold) for fold in chosen]
     if backend != "torch" and device.type != "cpu":
         raise UserError(f"--backend {backend}: runs on the processor, expected --device cpu or auto.")
-    if backend != "torch" and config.covariates:
-        raise UserError(f"{folder.path}: its student sees covariates, expected --backend torch.")
     for path in files:
         student = build_student(plan, dataset, config.channels, covariates=config.covariates)
         load_weights(path, student)

@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from reactkd_auto.inference.answer import answer_case, patch_batch
 from reactkd_auto.inference.exported.backends import (
     Backend,
     ExportRecord,
+    named_graph,
     named_inputs,
     open_runtime,
     record_path,
@@ -33,7 +34,6 @@ from reactkd_auto.model_folder import ModelFolder
 from reactkd_auto.networks import GraphInputs, Student, graph_inputs, student_channels
 from reactkd_auto.preprocessing.batch import Batch
 from reactkd_auto.preprocessing.normalise import normalise
-from reactkd_auto.regions.slots import node_slots
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a probability, between torch and another runtime, both in float32."""
@@ -71,7 +71,8 @@ def export_onnx(
     """Write ``fold_F/student.onnx`` into the model folder, after a check against torch on the first CT of the input.
 
     The shapes are fixed: one patch of the plan. Inputs and outputs are named: see `named_inputs`, and ``logits``,
-    ``map_0`` …, ``attention_0`` …. OpenVINO reads the same file, and is checked too where it is installed.
+    ``map_0`` …, ``attention_0`` …. OpenVINO reads the same file, and is checked too where it is installed. A student
+    that sees covariates is checked with all of them missing (NaN) and with all of them known.
 
     Args:
         input: A CT that the model classifies, as for `predict`.
@@ -84,17 +85,12 @@ def export_onnx(
         One check a fold and runtime.
 
     Raises:
-        UserError: The extra ``onnx`` is not installed, the CT is not classified, the model has no region nodes
-            or sees covariates, the network cannot be exported, or a probability differs by more than 1e-4.
+        UserError: The extra ``onnx`` is not installed, the CT is not classified, the network cannot be exported, or a
+            probability differs by more than 1e-4.
     """
     _require("onnx", "onnxscript", "onnxruntime")
     folder = choose_model(model, dataset=dataset, workspace=workspace)
     loaded = load_model(folder, folds=None if folds is None else list(folds), device=torch.device("cpu"))
-    if loaded.config.covariates:
-        raise UserError(f"{folder.path}: its student sees covariates, expected one of images alone for ONNX.")
-    if not node_slots(loaded.plan.graph, loaded.dataset):
-        # An empty node axis made onnxruntime 1.32 end the process with a corrupted heap.
-        raise UserError(f"{folder.path}: a model without regions, expected region nodes; ONNX takes no empty tensors.")
     case, batch = _real_input(Path(input), loaded, None if regions is None else Path(regions))
     inputs = _network_inputs(batch, loaded)
     checks: list[Check] = []
@@ -104,16 +100,22 @@ def export_onnx(
 
 
 class _Flat(nn.Module):
-    """A student as a function of tensors, which is what a file can hold."""
+    """A student as a function of the tensors named ``names``, which is what a file can hold."""
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: Student, names: Sequence[str]) -> None:
         super().__init__()
         self.student = student
+        self.names = tuple(names)
 
-    def forward(
-        self, images: Tensor, present: Tensor, valid: Tensor, masks: list[Tensor], weights: list[Tensor], *rest: Tensor
-    ) -> tuple[Tensor, ...]:
-        outputs = self.student(images, present, valid, GraphInputs(tuple(masks), tuple(weights), *rest))
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        given = dict(zip(self.names, tensors, strict=True))
+        outputs = self.student(
+            given["images"],
+            given["present"],
+            given["valid"],
+            named_graph(given, self.student),
+            covariates=given.get("covariates"),
+        )
         return outputs.logits, *outputs.maps, *outputs.attention
 
 
@@ -121,19 +123,19 @@ _Inputs = tuple[Tensor, Tensor, Tensor, GraphInputs]
 
 
 def _export_fold(folder: ModelFolder, fold: int, student: Student, inputs: _Inputs, case: str) -> list[Check]:
-    images, present, valid, graph = inputs
-    flat, path = _Flat(student).eval(), folder.fold(fold) / "student.onnx"
-    given = (images, present, valid, list(graph.masks), list(graph.weights), *_rest(graph))
-    stages = range(len(graph.weights))
+    path = folder.fold(fold) / "student.onnx"
+    questions = [named_inputs(*inputs, values) for values in _covariates(student)]
+    flat = _Flat(student, tuple(questions[0])).eval()
+    stages = range(len(inputs[3].weights))
     names = ["logits", *(f"map_{i}" for i in stages), *(f"attention_{i}" for i in stages)]
-    arrays = named_inputs(*inputs)
+    given = [tuple(map(torch.from_numpy, arrays.values())) for arrays in questions]
     with torch.no_grad():
-        expected = dict(zip(names, (t.numpy() for t in flat(*given)), strict=True))
+        expected = [dict(zip(names, (t.numpy() for t in flat(*tensors)), strict=True)) for tensors in given]
     with atomic_path(path) as temporary:
         with _quiet():
             try:
                 program = torch.onnx.export(
-                    flat, given, dynamo=True, input_names=list(arrays), output_names=names, verbose=False
+                    flat, given[0], dynamo=True, input_names=list(flat.names), output_names=names, verbose=False
                 )
             except torch.onnx.errors.OnnxExporterError as error:
                 reason = str(error).strip().splitlines()[0]
@@ -142,8 +144,9 @@ def _export_fold(folder: ModelFolder, fold: int, student: Student, inputs: _Inpu
         program.save(str(temporary), external_data=False)
         checks = []
         for backend in _runtimes():
-            found = open_runtime(temporary, backend)(arrays)
-            check = _compare(path, backend, case, expected, found)
+            runtime = open_runtime(temporary, backend)
+            found = [runtime(arrays) for arrays in questions]
+            check = _largest([_compare(path, backend, case, e, f) for e, f in zip(expected, found, strict=True)])
             if not check.probabilities <= LARGEST_DIFFERENCE:
                 raise UserError(
                     f"{path}: {backend} differs from torch by {check.probabilities:.2g} in a probability of {case}, "
@@ -154,8 +157,16 @@ def _export_fold(folder: ModelFolder, fold: int, student: Student, inputs: _Inpu
     return checks
 
 
-def _rest(graph: GraphInputs) -> tuple[Tensor, Tensor, Tensor]:
-    return graph.node_valid, graph.geometry, graph.edges
+def _covariates(student: Student) -> list[Tensor | None]:
+    """What a student is asked with: no covariates, or all missing and then all known."""
+    if student.covariates is None:
+        return [None]
+    missing = student.covariates.missing(1)
+    known = (student.covariates.mean + student.covariates.sd)[None].clone()
+    for i, covariate in enumerate(student.covariates.covariates):
+        if covariate.kind == "categorical":
+            known[:, i] = len(covariate.categories) - 1
+    return [missing, known]
 
 
 def _runtimes() -> list[Backend]:
@@ -178,6 +189,12 @@ def _compare(
     maps = [apart(n) / max(float(np.abs(expected[n]).max()), 1e-12) for n in expected if n != "logits"]
     difference = float(np.abs(probabilities(found) - probabilities(expected)).max())
     return Check(file, backend, case, apart("logits"), difference, max(maps))
+
+
+def _largest(checks: Sequence[Check]) -> Check:
+    """The largest difference of each kind."""
+    logits, probabilities, maps = (max(getattr(c, n) for c in checks) for n in ("logits", "probabilities", "maps"))
+    return replace(checks[0], logits=logits, probabilities=probabilities, maps=maps)
 
 
 def _real_input(given: Path, model: LoadedModel, regions: Path | None) -> tuple[str, Batch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,6 +16,8 @@ from torch import Tensor
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import read_document
 from reactkd_auto.networks import GraphInputs, Outputs, Student
+from reactkd_auto.networks.covariates import added
+from reactkd_auto.networks.readout import GEOMETRY_FEATURES
 
 Backend = Literal["torch", "onnx", "openvino"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -47,29 +49,65 @@ class ExportedStudent(Student):
     """
 
     def __init__(self, student: Student, runtime: Runtime) -> None:
-        super().__init__(branch=student.branch, cbam=student.cbam, readout=student.readout, presence=student.presence)
+        super().__init__(
+            branch=student.branch,
+            cbam=student.cbam,
+            readout=student.readout,
+            presence=student.presence,
+            covariates=student.covariates,
+        )
         self.runtime = runtime
 
     def forward(
         self, images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs, *, covariates: Tensor | None = None
     ) -> Outputs:
         """As `Student.forward`, of the shapes that were exported and without gradients to the maps."""
-        found = self.runtime(named_inputs(images, present, valid, graph))
+        if self.covariates is not None and covariates is None:
+            covariates = self.covariates.missing(len(images))
+        seen = None if self.covariates is None else covariates
+        found = self.runtime(named_inputs(images, present, valid, graph, seen))
         maps, attention = (
             tuple(torch.from_numpy(found[f"{kind}_{i}"]) for i in range(len(graph.weights)))
             for kind in ("map", "attention")
         )
         outputs: Outputs = self.readout(maps, attention, graph)
-        return outputs
+        return replace(outputs, logits=added(self.covariates, outputs.logits, seen))
 
 
-def named_inputs(images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs) -> dict[str, NDArray[Any]]:
-    """A student's inputs by the names that they have in the file."""
+def named_inputs(
+    images: Tensor, present: Tensor, valid: Tensor, graph: GraphInputs, covariates: Tensor | None
+) -> dict[str, NDArray[Any]]:
+    """A student's inputs by the names that they have in the file; without nodes there are none of regions.
+
+    (An empty node axis made onnxruntime 1.32 end the process with a corrupted heap.)
+
+    Args:
+        images, present, valid, graph: As `Student.forward` takes them.
+        covariates: [B, V], NaN if missing; None for a student that does not see them.
+    """
     named = {"images": images, "present": present, "valid": valid}
-    named |= {f"mask_{i}": mask for i, mask in enumerate(graph.masks)}
     named |= {f"weight_{i}": weight for i, weight in enumerate(graph.weights)}
-    named |= {"node_valid": graph.node_valid, "geometry": graph.geometry, "edges": graph.edges}
+    if graph.node_valid.shape[1]:
+        named |= {f"mask_{i}": mask for i, mask in enumerate(graph.masks)}
+        named |= {"node_valid": graph.node_valid, "geometry": graph.geometry, "edges": graph.edges}
+    if covariates is not None:
+        named["covariates"] = covariates
     return {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in named.items()}
+
+
+def named_graph(named: Mapping[str, Tensor], student: Student) -> GraphInputs:
+    """The regions among `named_inputs`, of no nodes where there are none."""
+    pooled = student.readout.pooled
+    weights = tuple(named[f"weight_{i}"] for i in range(len(pooled)))
+    if "node_valid" in named:
+        masks = tuple(named[f"mask_{i}"] for i in range(sum(pooled)))
+        return GraphInputs(masks, weights, named["node_valid"], named["geometry"], named["edges"])
+    masks = tuple(w[:, :0] for w, use in zip(weights, pooled, strict=True) if use)
+    batch, first = len(weights[0]), weights[0]
+    nobody = first.new_zeros((batch, 0), dtype=torch.bool)
+    return GraphInputs(
+        masks, weights, nobody, first.new_zeros((batch, 0, GEOMETRY_FEATURES)), first.new_zeros((batch, 0, 0))
+    )
 
 
 def exported_student(folder: Path, student: Student, backend: Backend) -> Student:

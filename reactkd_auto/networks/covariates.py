@@ -50,6 +50,10 @@ class CovariateBranch(nn.Module):
         self.mean.copy_(mean)
         self.sd.copy_(torch.where(squares > SMALLEST_SD**2, squares.sqrt(), 1.0))
 
+    def missing(self, cases: int) -> Tensor:
+        """(cases, V) values of which none is known."""
+        return self.mean.new_full((cases, len(self.covariates)), torch.nan)
+
     def encode(self, values: Tensor) -> Tensor:
         """(B, V) numbers and category indices, NaN if missing → (B, F) features."""
         parts = []
@@ -73,7 +77,5 @@ def added(branch: nn.Module | None, logits: Tensor, values: Tensor | None) -> Te
     if branch is None:
         return logits
     assert isinstance(branch, CovariateBranch)
-    if values is None:
-        values = logits.new_full((len(logits), len(branch.covariates)), torch.nan)
-    total: Tensor = logits + branch(values)
+    total: Tensor = logits + branch(branch.missing(len(logits)) if values is None else values)
     return total

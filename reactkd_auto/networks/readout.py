@@ -72,8 +72,10 @@ class RegionReadout(Thrifty):
         everyone = torch.ones_like(average[:, 0], dtype=torch.bool)
         gap_logits = self.gap(self._standardised(self.average, average, everyone)).float()
         node_logits, weights = self.judge_nodes(features, graph)
+        # No sum over no nodes: other runtimes take no empty tensors, and what is not used is not exported.
+        votes = (weights[:, :, None] * node_logits).sum(dim=1) if node_logits.shape[1] else 0
         return Outputs(
-            logits=gap_logits + (weights[:, :, None] * node_logits).sum(dim=1),
+            logits=gap_logits + votes,
             gap_logits=gap_logits,
             node_logits=node_logits,
             node_features=features,

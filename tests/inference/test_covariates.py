@@ -53,9 +53,3 @@ def test_a_model_that_takes_none_refuses_a_table(model, cohort, tmp_path, capsys
     arguments = ["-i", cohort[0], "-o", tmp_path / "out", "-m", model.path, "-c", tmp_path / "t.csv"]
     assert main([str(a) for a in arguments]) == 2
     assert "takes no covariates, expected none" in capsys.readouterr().err
-
-
-def test_other_backends_refuse_a_student_that_sees_covariates(informed, cohort, tmp_path, capsys):
-    arguments = ["-i", cohort[0], "-o", tmp_path / "out", "-m", informed.path, "--backend", "onnx"]
-    assert main([str(a) for a in arguments]) == 2
-    assert "its student sees covariates, expected --backend torch" in capsys.readouterr().err

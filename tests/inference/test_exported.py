@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
+from reactkd_auto.dataset import Covariate
 from reactkd_auto.inference.command import main as predict
 from reactkd_auto.inference.export_onnx_command import main as export
 from reactkd_auto.model_folder import ModelConfig, ModelFolder
@@ -19,6 +21,7 @@ from tests.inference.conftest import plan_for_tests, write_cohort, write_model
 
 pytest.importorskip("onnxruntime")
 BACKENDS = ("onnx", "openvino")
+COVARIATES = (Covariate("marker", "numeric"), Covariate("virus", "categorical", ("B", "C")))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,17 @@ def run(cohort: tuple[Path, Path], model: ModelFolder, output: Path, *more: str)
 def numbers(output: Path, table: str, columns: tuple[str, ...]) -> np.ndarray:
     with (output / table).open(newline="", encoding="utf-8") as file:
         return np.array([[float(row[c] or "nan") for c in columns] for row in csv.DictReader(file)])
+
+
+def expect_the_answers_of_torch(cohort: tuple[Path, Path], model: ModelFolder, output: Path, *more: str) -> np.ndarray:
+    """Predict with every backend; returns the probabilities."""
+    found = []
+    for backend in ("torch", *BACKENDS):
+        assert run(cohort, model, output / backend, "--backend", backend, "--device", "cpu", *more) == 0
+        found.append(numbers(output / backend, "predictions.csv", ("p_low", "p_high")))
+    assert found[1] == pytest.approx(found[0], abs=1e-4)
+    assert found[2] == pytest.approx(found[0], abs=1e-4)
+    return found[0]
 
 
 def test_the_command_prints_how_far_each_runtime_is_from_torch_on_the_real_ct(exported):
@@ -111,9 +125,51 @@ def test_a_ct_in_which_nothing_is_found_cannot_be_checked_on(exported, cohort, c
     assert "is not classified" in capsys.readouterr().err
 
 
-def test_a_model_without_regions_is_refused_with_the_reason(cohort, tmp_path, capsys):
+def test_a_model_without_regions_is_exported_too(cohort, tmp_path):
     plan = plan_for_tests()
     plan = dataclasses.replace(plan, graph=dataclasses.replace(plan.graph, enabled=False))
     model = write_model(tmp_path / "model", plan, folds=1)
-    assert export(["-m", str(model.path), "-i", str(cohort[0] / "b.nii.gz")]) == 2
-    assert "a model without regions" in capsys.readouterr().err
+    assert export(["-m", str(model.path), "-i", str(cohort[0] / "b.nii.gz")]) == 0
+    expect_the_answers_of_torch(cohort, model, tmp_path)
+
+
+def test_covariates_are_a_further_input_and_may_be_missing(cohort, tmp_path):
+    images, regions = cohort
+    plan, dataset = plan_for_tests(), dataclasses.replace(small_dataset(), covariates=COVARIATES)
+    model = write_model(tmp_path / "model", plan, folds=1, dataset=dataset)
+    model.write_config(ModelConfig("auto", ("CT",), 0, covariates=True))
+    student = with_opinions(build_student(plan, dataset, ("CT",), covariates=True), seed=3)
+    student.covariates.standardise_by(torch.tensor([[1.0, 0.0], [5.0, 1.0]]))
+    with torch.no_grad():
+        torch.nn.init.normal_(student.covariates.logits.weight)
+    save_weights(model.student_weights(0), student)
+    assert export(["-m", str(model.path), "-i", str(images / "b.nii.gz"), "-r", str(regions / "b.nii.gz")]) == 0
+    table = tmp_path / "t.csv"
+    table.write_text("case,marker,virus\na,4,C\nb,,B\n", encoding="utf-8")
+    told = expect_the_answers_of_torch(cohort, model, tmp_path / "told", "-c", str(table))
+    untold = expect_the_answers_of_torch(cohort, model, tmp_path / "untold")
+    assert (np.abs(told - untold) > 1e-3).all()
+
+
+def test_an_exported_student_that_forgets_what_is_missing_is_not_written(cohort, tmp_path, monkeypatch, capsys):
+    """The check asks with missing values as well as with known ones."""
+    from reactkd_auto.inference.exported import api
+
+    images, regions = cohort
+    plan, dataset = plan_for_tests(), dataclasses.replace(small_dataset(), covariates=COVARIATES)
+    model = write_model(tmp_path / "model", plan, folds=1, dataset=dataset)
+    model.write_config(ModelConfig("auto", ("CT",), 0, covariates=True))
+    student = with_opinions(build_student(plan, dataset, ("CT",), covariates=True), seed=3)
+    with torch.no_grad():
+        torch.nn.init.normal_(student.covariates.logits.weight)
+    save_weights(model.student_weights(0), student)
+    opened = api.open_runtime
+
+    def forgetful(path, backend):
+        runtime = opened(path, backend)
+        return lambda given: runtime({**given, "covariates": np.nan_to_num(given["covariates"])})
+
+    monkeypatch.setattr(api, "open_runtime", forgetful)
+    assert export(["-m", str(model.path), "-i", str(images / "b.nii.gz"), "-r", str(regions / "b.nii.gz")]) == 2
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (model.fold(0) / "student.onnx").exists()
