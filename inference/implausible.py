@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
@@ -32,6 +33,7 @@ MOST_BODY_VOXELS = 2**23
 """Of more, every n-th slice tells how the HU of a body are distributed."""
 
 Labels = NDArray[np.uint8]
+NoisePlace = Literal["below", "inside", "above"]
 
 
 def strange_intensities(image: sitk.Image, regions: sitk.Image | None, domain: Domain, dataset: Dataset) -> str:
@@ -80,16 +82,24 @@ def measured_noise(image: sitk.Image) -> float | None:
         return None
 
 
+def place_of_noise(noise: float | None, trained: Range | None) -> NoisePlace | None:
+    """Where a CT's noise lies, seen from the range that training saw; None where there is nothing to compare."""
+    if noise is None or trained is None:
+        return None
+    return "below" if noise < trained[0] else "above" if noise > trained[1] else "inside"
+
+
 def strange_noise(noise: float | None, trained: Range | None) -> str:
     """The warning about a CT's noise; empty where there is nothing to warn of, or nothing to compare with."""
-    if trained is None or (noise is not None and trained[0] <= noise <= trained[1]):
+    place = place_of_noise(noise, trained)
+    if trained is None or place == "inside":
         return ""
     if noise is None:
         return (
             "Noise can't be measured: no soft tissue is homogeneous, or there is very much noise (training saw "
             f"{trained[0]:.0f} to {trained[1]:.0f} HU)."
         )
-    what = "less" if noise < trained[0] else "more"
+    what = "less" if place == "below" else "more"
     return (
         f"Noise of {noise:.0f} HU is {what} than training saw ({trained[0]:.0f} to {trained[1]:.0f} HU): "
         "the answer may be off."

@@ -27,6 +27,7 @@ from pydicom.sr.codedict import codes
 
 from reactkd_auto.inference.dicom_out.identity import NAME, Identity, own_code
 from reactkd_auto.inference.dicom_out.regions import LESION
+from reactkd_auto.inference.implausible import place_of_noise
 from reactkd_auto.inference.results import CaseResult, RegionRow
 
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
@@ -34,6 +35,17 @@ _CLASSIFICATION = own_code("CLASSIFICATION", "Tumour classification from CT")
 _PREDICTED = own_code("PREDICTED_CLASS", "Predicted class")
 _NONE = own_code("NOT_CLASSIFIED", "Not classified")
 _SPREAD = own_code("SPREAD", "Standard deviation of the probability over folds and flips")
+_IN_SET = own_code("PREDICTION_SET", "Class in the prediction set")
+_COVERAGE = own_code("SET_COVERAGE", "Coverage that the prediction set promises")
+_NOISE = own_code("CT_NOISE", "Noise of the CT")
+_TRAINED_LOW = own_code("NOISE_TRAIN_LOW", "Lowest noise that training saw")
+_TRAINED_HIGH = own_code("NOISE_TRAIN_HIGH", "Highest noise that training saw")
+_NOISE_RANGE = own_code("NOISE_RANGE", "Noise of the CT against the range that training saw")
+_NOISE_PLACES = {
+    "below": own_code("NOISE_BELOW", "Below the range that training saw"),
+    "inside": own_code("NOISE_INSIDE", "Within the range that training saw"),
+    "above": own_code("NOISE_ABOVE", "Above the range that training saw"),
+}
 
 _Group = MeasurementsAndQualitativeEvaluations | VolumetricROIMeasurementsAndQualitativeEvaluations
 
@@ -84,12 +96,21 @@ def _case_group(result: CaseResult, classes: Sequence[str], identity: Identity) 
     measurements = list(_probabilities(result.probabilities, classes))
     if result.uncertainty_std is not None:
         measurements.append(Measurement(_SPREAD, _decimal(result.uncertainty_std), codes.UCUM.NoUnits))
+    if result.set_coverage is not None:
+        measurements.append(Measurement(_COVERAGE, _decimal(result.set_coverage), codes.UCUM.NoUnits))
+    measurements += _noise(result)
+    evaluations = [
+        QualitativeEvaluation(_PREDICTED, answer),
+        *(QualitativeEvaluation(_IN_SET, _class_code(classes, name)) for name in result.prediction_set),
+    ]
+    if place := place_of_noise(result.noise_hu, result.noise_trained_hu):
+        evaluations.append(QualitativeEvaluation(_NOISE_RANGE, _NOISE_PLACES[place]))
     group = MeasurementsAndQualitativeEvaluations(
         TrackingIdentifier(identity.uid("case"), "case"),
         finding_type=_CLASSIFICATION,
         algorithm_id=_algorithm(identity),
         measurements=measurements or None,
-        qualitative_evaluations=[QualitativeEvaluation(_PREDICTED, answer)],
+        qualitative_evaluations=evaluations,
         source_images=[SourceImageForMeasurementGroup(s.SOPClassUID, s.SOPInstanceUID) for s in identity.slices],
     )
     for sentence in (RESEARCH_USE, result.reason, *result.warnings):
@@ -97,6 +118,14 @@ def _case_group(result: CaseResult, classes: Sequence[str], identity: Identity) 
             comment = TextContentItem(codes.DCM.Comment, sentence, relationship_type=RelationshipTypeValues.CONTAINS)
             group[0].ContentSequence.append(comment)
     return group
+
+
+def _noise(result: CaseResult) -> Iterator[Measurement]:
+    """Standard deviations of HU: of the CT, and the range of those that training saw."""
+    low, high = result.noise_trained_hu or (None, None)
+    for name, value in ((_NOISE, result.noise_hu), (_TRAINED_LOW, low), (_TRAINED_HIGH, high)):
+        if value is not None:
+            yield Measurement(name, _decimal(value), codes.UCUM.HounsfieldUnit, derivation=codes.SCT.StandardDeviation)
 
 
 def _lesion_group(row: RegionRow, classes: Sequence[str], identity: Identity) -> _Group:

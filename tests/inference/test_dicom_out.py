@@ -11,11 +11,13 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+from reactkd_auto.fingerprint import DoseMeasurement, Fingerprint, write_fingerprint
 from reactkd_auto.imageio import read_image
 from reactkd_auto.imageio.sources import series_name_of
 from reactkd_auto.inference.command import main
+from reactkd_auto.model_folder import ModelFolder
 from tests.dicom_writing import AXIAL, NAME, make_series, write_series
-from tests.inference.conftest import simulated_ct
+from tests.inference.conftest import measured_case, simulated_ct
 
 ORIENTATIONS = {"LPS": AXIAL, "LIP": (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)}
 """Axial slices, and coronal ones."""
@@ -131,6 +133,37 @@ def test_the_report_holds_what_the_tables_say(finished):
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(finished[1])))
     assert volumes == pytest.approx([float((labels == v).sum()) * 2.5 * 1.5 * 1.5 for v in (1, 2)])
     assert "Research use only" in report.to_json()
+
+
+@pytest.mark.parametrize("trained", [(8.0, "Within"), (80.0, "Below"), (1.0, "Above")])
+def test_the_report_holds_prediction_set_and_noise(model, finished, tmp_path, monkeypatch, trained):
+    """Of a model whose training saw CTs of such noise; of this one, 8 HU, too little is homogeneous to measure it."""
+    monkeypatch.setattr("reactkd_auto.inference.answer.measured_noise", lambda image: 8.0)
+    trained_hu, place = trained
+    images, regions, _, case = finished
+    folder = ModelFolder(tmp_path / "model")
+    shutil.copytree(model.path, folder.path)
+    dose = DoseMeasurement({}, (), None, patches=1, noise_hu=trained_hu)
+    seen = tuple(measured_case(i, dose=dose) for i in range(6))
+    write_fingerprint(folder.path, Fingerprint("Dataset001_Small", seen))
+    assert _predict(images, tmp_path / "out", folder, "-r", regions, "--no_explanation") == 0
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    report = highdicom.sr.srread(tmp_path / "out" / "dicom" / f"{case}_report.dcm")
+    whole = report.content.get_image_measurement_groups()[0]
+    told = [(e.name.meaning, e.value.meaning) for e in whole.get_qualitative_evaluations()]
+    assert [v for n, v in told if n == "Class in the prediction set"] == row["prediction_set"].split("|")
+    assert [v for n, v in told if n.startswith("Noise of the CT")] == [f"{place} the range that training saw"]
+    measured = {m.name.meaning: m for m in whole.get_measurements()}
+    assert float(measured["Coverage that the prediction set promises"].value) == float(row["set_coverage"])
+    for name, column in (
+        ("Noise of the CT", "noise_hu"),
+        ("Lowest noise that training saw", "noise_trained_low_hu"),
+        ("Highest noise that training saw", "noise_trained_high_hu"),
+    ):
+        assert float(measured[name].value) == pytest.approx(float(row[column]), abs=0.05)
+        assert measured[name].unit.value == "[hnsf'U]"
+    _validate(tmp_path / "out" / "dicom")
 
 
 def test_the_same_answer_has_the_same_uids_and_another_has_others(finished, model, objects, tmp_path):
