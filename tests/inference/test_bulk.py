@@ -84,6 +84,66 @@ def test_a_cluster_gives_the_same_answers(many, model, whole, tmp_path):
     assert table(tmp_path / "out") == whole
 
 
+def parent_of(process: int) -> int:
+    """0 where it has ended."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def descends(process: int, ancestor: int) -> bool:
+    while process > 1 and process != ancestor:
+        process = parent_of(process)
+    return process == ancestor
+
+
+def at_a_case(process: int) -> bool:
+    """Whether it is a worker of Ray with a case in hand; Ray writes that into its command line."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::_apply")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def stopped_at_a_case(run: int) -> int | None:
+    """A worker of a run, stopped with a case in hand."""
+    for process in (int(p.name) for p in Path("/proc").iterdir() if p.name.isdecimal()):
+        if at_a_case(process) and descends(process, run):
+            os.kill(process, signal.SIGSTOP)
+            if at_a_case(process):
+                return process
+            os.kill(process, signal.SIGCONT)  # it was done just then
+    return None
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_cluster_is_killed_at_a_case_and_no_case_is_lost(many, model, whole, tmp_path):
+    pytest.importorskip("ray")
+    output = tmp_path / "out"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("RAY_ADDRESS", None)
+    run = subprocess.Popen(
+        command("reactkd_predict", *options(many, output, model, "--engine", "ray", "--workers", "2")), env=environment
+    )
+    try:
+        deadline, worker = time.monotonic() + 240, None
+        while worker is None:
+            assert time.monotonic() < deadline
+            assert run.poll() is None
+            time.sleep(0.002)
+            if any((output / "cases").glob("*.json")):
+                worker = stopped_at_a_case(run.pid)
+        done = len(list((output / "cases").glob("*.json")))
+        os.kill(worker, signal.SIGKILL)
+        assert run.wait(240) == 0
+    finally:
+        run.terminate()
+        run.wait(60)
+    assert done < CASES
+    assert table(output) == whole
+
+
 def test_a_part_leaves_answers_only_and_says_what_comes_next(many, model, tmp_path, capsys):
     assert main(options(many, tmp_path / "out", model, "--num_parts", "3", "--part_id", "1")) == 0
     assert sorted(p.stem for p in (tmp_path / "out" / "cases").glob("*.json")) == ["b", "b4"]
