@@ -210,7 +210,7 @@ def open_run(
     run = Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),
-        name=model_name(preset.name, _variant(preset, teachers, start), seed),
+        name=model_name(preset.name, variant(preset, teachers, start.variant if start else None), seed),
         plan=document,
         dataset=data,
         splits=splits,
@@ -243,11 +243,17 @@ def losses_of(run: Run) -> dict[str, DistillationLoss]:
     )
 
 
-def _variant(preset: Preset, teachers: TeacherMode | None, pretrained: PretrainedFolder | None) -> str | None:
-    """What of a model differs from its preset by the call's options."""
+def variant(preset: Preset, teachers: TeacherMode | None, start: str | None) -> str | None:
+    """What of a model differs from its preset by the call's options, as its folder is called.
+
+    Args:
+        preset: Its preset.
+        teachers: That were asked for; None: as the preset says.
+        start: `PretrainedFolder.variant`; None: from random weights.
+    """
     mode = teachers if preset.distil and teachers != preset.teacher_mode else None
     covariates = "covariates" if preset.student_covariates else None
-    return "_".join(part for part in (mode, covariates, pretrained and pretrained.variant) if part) or None
+    return "_".join(part for part in (mode, covariates, start) if part) or None
 
 
 def _teacher_mode(preset: Preset, wanted: TeacherMode | None, folds: int) -> TeacherMode:

@@ -43,9 +43,10 @@ class Place:
 
     def model(self, recipe: Recipe, seed: int) -> ModelFolder:
         """Model folder of a recipe and seed, as training names it."""
-        usual = read_preset(recipe.preset).teacher_mode
-        variant = None if recipe.teachers == usual else recipe.teachers
-        return ModelFolder(self.results / model_name(recipe.preset, variant, seed))
+        from reactkd_auto.training.run import variant
+
+        differs = variant(read_preset(recipe.preset), recipe.teachers, recipe.start)
+        return ModelFolder(self.results / model_name(recipe.preset, differs, seed))
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def ablate(
     folds: Sequence[int] | None = None,
     reference: str | None = None,
     on_external: bool = False,
+    pretrained: Path | str | None = None,
     epochs: int | None = None,
     iterations: int | None = None,
     num_parts: int = 1,
@@ -79,12 +81,13 @@ def ablate(
 
     Args:
         dataset, workspace, plan, epochs, iterations, device: As for training.
-        recipes: ``PRESET``, ``PRESET:in_sample`` or ``PRESET:cross_fitted``.
+        recipes: ``PRESET``, with ``:in_sample`` or ``:cross_fitted``, then ``:pretrained`` or ``:pretrained_loraR``.
         seeds: Of training; each is a training of its own.
         folds: None: every fold of the plan.
         reference: Recipe that the others are compared with; None: the first.
         on_external: Judge on the external CTs (``imagesTs``, ``labelsTs.csv``; with ``regionsTs`` where that exists),
             each model the mean of its folds, rather than out of fold.
+        pretrained: Folder of `pretrain`, for recipes that begin with pretrained encoders.
         num_parts, part_id: This machine's share of the trainings; several may work side by side.
         output: Folder of the table; None: ``ablation`` beside the model folders.
         quiet: No progress bars.
@@ -98,15 +101,23 @@ def ablate(
     place = _place(dataset, workspace, plan)
     wanted = tuple(dict.fromkeys(Recipe.parse(text) for text in recipes))
     chosen = tuple(range(place.folds)) if folds is None else tuple(folds)
+    _check_start(wanted, pretrained)
     judging = Judging(_reference(wanted, reference), chosen, on_external)
     mine = share(trainings(wanted, seeds, chosen), num_parts=num_parts, part_id=part_id)
     settings = {"plan": plan, "epochs": epochs, "iterations": iterations, "device": device, "quiet": quiet}
-    failures = perform(mine, partial(_train, place=place, settings=settings), quiet=quiet)
+    doing = partial(_train, place=place, pretrained=pretrained, settings=settings)
+    failures = perform(mine, doing, quiet=quiet)
     models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     read = partial(_external, place=place, folds=chosen, device=device, quiet=quiet)
     gathered = gather(models, chosen, read if on_external else partial(out_of_fold, folds=chosen))
     folder = Path(output) if output is not None else place.results / "ablation"
-    options = {"recipes": [r.name for r in wanted], "seeds": list(seeds), "folds": chosen, **settings}
+    options = {
+        "recipes": [r.name for r in wanted],
+        "seeds": list(seeds),
+        "folds": chosen,
+        "pretrained": pretrained,
+        **settings,
+    }
     written = _write(folder, gathered, place.classes, judging, options)
     if failures:
         raise UserError(f"{len(failures)} of {len(mine)} trainings failed, the first: {next(iter(failures.values()))}")
@@ -128,7 +139,17 @@ def _reference(recipes: Sequence[Recipe], reference: str | None) -> str:
     return reference or names[0]
 
 
-def _train(training: Training, *, place: Place, settings: dict[str, Any]) -> None:
+def _check_start(recipes: Sequence[Recipe], pretrained: Path | str | None) -> None:
+    begin = [recipe.name for recipe in recipes if recipe.start]
+    if begin and pretrained is None:
+        raise UserError(f"recipe {begin[0]}: found no --pretrained, expected the folder of its encoders.")
+    if pretrained is not None and not begin:
+        raise UserError(
+            f"--pretrained {pretrained}: no recipe begins with it, expected one such as {recipes[0].name}:pretrained."
+        )
+
+
+def _train(training: Training, *, place: Place, pretrained: Path | str | None, settings: dict[str, Any]) -> None:
     from reactkd_auto.training import train
 
     train(
@@ -138,6 +159,8 @@ def _train(training: Training, *, place: Place, settings: dict[str, Any]) -> Non
         preset=training.recipe.preset,
         teachers=training.recipe.teachers,
         seed=training.seed,
+        pretrained=pretrained if training.recipe.start else None,
+        lora_rank=training.recipe.lora_rank,
         **settings,
     )
 

@@ -13,11 +13,13 @@ from .api import DEFAULT_RECIPES, ablate
 DESCRIPTION = """\
 Train recipes with several seeds on the folds of a plan, and compare them on the same patients.
 
-A recipe is a preset of reactkd_train, with :in_sample or :cross_fitted for teachers other than its usual ones. What is
-finished is not trained again, so a cut run is continued by the same call, and several machines share the work by parts;
-any later call without training left to do makes the table: ablation.html, ablation.md and ablation.json.
+A recipe is a preset of reactkd_train, with :in_sample or :cross_fitted for teachers other than its usual ones, and
+:pretrained or :pretrained_lora4 (a rank) for encoders that begin with the weights of --pretrained. What is finished is
+not trained again, so a cut run is continued by the same call, and several machines share the work by parts; any later
+call without training left to do makes the table: ablation.html, ablation.md and ablation.json.
 
   reactkd_ablate --recipes baseline auto auto:in_sample --seeds 0 1 2
+  reactkd_ablate --recipes auto auto:pretrained auto:pretrained_lora4 --pretrained FOLDER
   reactkd_ablate --recipes baseline auto --seeds 0 1 2 --num_parts 4 --part_id $SLURM_ARRAY_TASK_ID"""
 
 
@@ -27,7 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_workspace_options(parser)
     parser.add_argument("-p", "--plan", default="auto", help="name of the plan")
     parser.add_argument(
-        "--recipes", nargs="+", default=DEFAULT_RECIPES, help="PRESET, or PRESET:in_sample, PRESET:cross_fitted"
+        "--recipes",
+        nargs="+",
+        default=DEFAULT_RECIPES,
+        help="PRESET, with :in_sample or :cross_fitted, then :pretrained or :pretrained_loraR",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=(0,), help="of training")
     parser.add_argument("-f", "--folds", nargs="+", type=int, help="folds; every one if left out")
@@ -36,6 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--on_external",
         action="store_true",
         help="judge on the external CTs of the raw dataset (imagesTs, labelsTs.csv), not out of fold",
+    )
+    parser.add_argument(
+        "--pretrained", type=Path, metavar="FOLDER", help="of reactkd_pretrain, for recipes with :pretrained"
     )
     parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,32 +13,51 @@ TeacherMode = Literal["in_sample", "cross_fitted"]
 MODES: tuple[str, ...] = get_args(TeacherMode)
 
 
+START = re.compile(r"pretrained(_lora([1-9]\d*))?")
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """A preset, and whether its teachers saw the cases that the student learns from (None: as the preset says)."""
+    """A preset and what differs from it.
+
+    Attributes:
+        preset: Its name.
+        teachers: Whether its teachers saw the cases that the student learns from; None: as the preset says.
+        start: ``pretrained``: encoders begin with pretrained weights; ``pretrained_loraR``: these are frozen and learn
+            updates of rank R; None: random weights.
+    """
 
     preset: str
     teachers: TeacherMode | None = None
+    start: str | None = None
 
     @property
     def name(self) -> str:
-        """As it is asked for: ``auto``, or ``auto:in_sample``."""
-        return self.preset if self.teachers is None else f"{self.preset}:{self.teachers}"
+        """As it is asked for: ``auto``, ``auto:in_sample`` or ``auto:in_sample:pretrained_lora4``."""
+        return ":".join(part for part in (self.preset, self.teachers, self.start) if part)
+
+    @property
+    def lora_rank(self) -> int | None:
+        """R of ``pretrained_loraR``."""
+        found = START.fullmatch(self.start or "")
+        return int(found[2]) if found and found[2] else None
 
     @classmethod
     def parse(cls, text: str) -> Recipe:
-        """``PRESET`` or ``PRESET:TEACHERS``.
+        """``PRESET``, ``PRESET:TEACHERS``, ``PRESET:START`` or ``PRESET:TEACHERS:START``.
 
         Raises:
-            UserError: Unknown teachers.
+            UserError: Something else.
         """
-        preset, colon, teachers = text.partition(":")
-        if not colon:
-            return cls(preset)
-        for mode in get_args(TeacherMode):
-            if mode == teachers:
-                return cls(preset, mode)
-        raise UserError(f"recipe {text!r}: teachers {teachers!r}, expected {' or '.join(MODES)}.")
+        preset, *parts = text.split(":")
+        teachers = next((mode for mode in get_args(TeacherMode) if parts[:1] == [mode]), None)
+        start = ":".join(parts if teachers is None else parts[1:])
+        if len(parts) > (teachers is not None) and not START.fullmatch(start):
+            raise UserError(
+                f"recipe {text!r}: found {start!r}, expected {' or '.join(MODES)}, then pretrained or pretrained_loraR "
+                "(R a rank such as 4)."
+            )
+        return cls(preset, teachers, start or None)
 
 
 @dataclass(frozen=True)

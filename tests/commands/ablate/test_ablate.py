@@ -9,6 +9,7 @@ from reactkd_auto.commands.ablate import ablate, api
 from reactkd_auto.commands.ablate.command import main
 from reactkd_auto.covariates import write_covariates
 from reactkd_auto.dataset import Covariate, write_dataset
+from reactkd_auto.training import pretrain
 
 RECIPES = ("baseline", "auto")
 
@@ -65,6 +66,29 @@ def test_what_covariates_tell_without_images_stands_in_the_table_once(make_cohor
     rows = json.loads((cohort.results / "ablation" / "ablation.json").read_text())["recipes"]
     assert [r["name"] for r in rows] == ["baseline", "covariates alone", "kd", "kd, its teacher"]
     assert rows[1]["auc"]["value"] == 1.0
+
+
+def test_recipes_with_and_without_pretrained_encoders_stand_in_one_table(make_cohort):
+    cohort = make_cohort()
+    folder = pretrain(workspace=cohort.workspace, device="cpu", quiet=True)
+    recipes = ("baseline", "baseline:pretrained", "baseline:pretrained_lora2")
+    ablate(**options(cohort, recipes=recipes, pretrained=folder))
+    rows = json.loads((cohort.results / "ablation" / "ablation.json").read_text())["recipes"]
+    assert [r["name"] for r in rows] == list(recipes)
+    begun = {}
+    for name in ("baseline", "baseline_pretrained", "baseline_pretrained_lora2"):
+        settings = json.loads((cohort.results / f"{name}_seed0" / "fold_0" / "settings.json").read_text())
+        begun[name] = ("pretrained" in settings, settings.get("LoRA rank"))
+    assert list(begun.values()) == [(False, None), (True, None), (True, 2)]
+
+
+def test_pretrained_encoders_and_recipes_that_take_them_belong_together(make_cohort, tmp_path, capsys):
+    cohort = make_cohort()
+    common = ("-w", str(cohort.workspace), "--device", "cpu", "--quiet", "--recipes", "baseline")
+    assert main([*common, "baseline:pretrained"]) == 2
+    assert "recipe baseline:pretrained: found no --pretrained" in capsys.readouterr().err
+    assert main([*common, "--pretrained", str(tmp_path)]) == 2
+    assert "expected one such as baseline:pretrained" in capsys.readouterr().err
 
 
 def test_bad_recipes_are_one_sentence(make_cohort, capsys):

@@ -10,14 +10,25 @@ from reactkd_auto.errors import UserError
 RECIPES = (Recipe("baseline"), Recipe("auto"), Recipe("auto", "cross_fitted"))
 
 
-@pytest.mark.parametrize("text", ["auto", "auto:cross_fitted", "auto:in_sample", "paper"])
+@pytest.mark.parametrize(
+    "text", ["auto", "auto:cross_fitted", "paper", "kd:pretrained", "auto:in_sample:pretrained_lora4"]
+)
 def test_a_recipe_is_called_what_it_is_asked_for(text):
     assert Recipe.parse(text).name == text
 
 
-def test_unknown_teachers_are_named():
-    with pytest.raises(UserError, match="'auto:best': teachers 'best', expected in_sample or cross_fitted"):
-        Recipe.parse("auto:best")
+def test_the_rank_is_part_of_how_encoders_begin():
+    recipes = [Recipe.parse(f"auto{more}") for more in ("", ":pretrained", ":in_sample:pretrained_lora12")]
+    assert [r.lora_rank for r in recipes] == [None, None, 12]
+    assert [(r.teachers, r.start is not None) for r in recipes] == [(None, False), (None, True), ("in_sample", True)]
+
+
+@pytest.mark.parametrize(
+    "part", ["best", "pretrained:in_sample", "in_sample:cross_fitted", "pretrained_lora", "pretrained_lora0", ""]
+)
+def test_what_a_recipe_does_not_know_is_named(part):
+    with pytest.raises(UserError, match=f"recipe 'auto:{part}': found .*, expected in_sample or cross_fitted"):
+        Recipe.parse(f"auto:{part}")
 
 
 @given(
