@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from reactkd_auto.dataset import read_dataset
+from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
+from reactkd_auto.execution import Execution
 from reactkd_auto.jsonio import write_json, write_text
 from reactkd_auto.lock import locked
 from reactkd_auto.model_folder import ModelFolder, model_name
@@ -20,7 +22,7 @@ from reactkd_auto.training.preset import read_preset
 from reactkd_auto.workspace import open_workspace
 
 from .gathering import Gathered, external, gather, out_of_fold
-from .performing import perform
+from .performing import perform, perform_side_by_side
 from .recipes import Recipe, Training, share, trainings
 from .table import caption, markdown, page
 
@@ -75,6 +77,7 @@ def ablate(
     part_id: int = 0,
     output: Path | str | None = None,
     device: str = "auto",
+    execution: Execution | None = None,
     quiet: bool = False,
 ) -> Path | None:
     """Train every recipe with every seed on every fold, as far as that is not done, and compare them.
@@ -90,6 +93,7 @@ def ablate(
         pretrained: Folder of `pretrain`, for recipes that begin with pretrained encoders.
         num_parts, part_id: This machine's share of the trainings; several may work side by side.
         output: Folder of the table; None: ``ablation`` beside the model folders.
+        execution: A Ray cluster does the trainings, a seed and fold each at a time; None: this process does.
         quiet: No progress bars.
 
     Returns:
@@ -106,7 +110,11 @@ def ablate(
     mine = share(trainings(wanted, seeds, chosen), num_parts=num_parts, part_id=part_id)
     settings = {"plan": plan, "epochs": epochs, "iterations": iterations, "device": device, "quiet": quiet}
     doing = partial(_train, place=place, pretrained=pretrained, settings=settings)
-    failures = perform(mine, doing, quiet=quiet)
+    if execution is None:
+        failures = perform(mine, doing, quiet=quiet)
+    else:
+        devices = 1 if device == "cuda" or choose_device(device).type == "cuda" else 0
+        failures = perform_side_by_side(mine, doing, execution=execution, devices=devices)
     models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     read = partial(_external, place=place, folds=chosen, device=device, quiet=quiet)
     gathered = gather(models, chosen, read if on_external else partial(out_of_fold, folds=chosen))

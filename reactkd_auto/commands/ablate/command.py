@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from reactkd_auto.commandline import add_workspace_options, new_parser, run
+from reactkd_auto.execution import ENGINES, Execution
 
 from .api import DEFAULT_RECIPES, ablate
 
@@ -49,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument("--num_parts", type=int, default=1, help="machines that share the trainings")
     parser.add_argument("--part_id", type=int, default=0, help="which of them this one is, from 0 on")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local", help="this process, or a Ray cluster: a GPU a seed and fold"
+    )
     parser.add_argument("-o", "--output", type=Path, help="folder of the table; else ablation/ beside the models")
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
@@ -61,7 +65,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _program(arguments: argparse.Namespace) -> int:
-    written = ablate(**vars(arguments))
+    options = vars(arguments)
+    engine = options.pop("engine")
+    cluster = Execution(engine, quiet=arguments.quiet) if engine != "local" else None
+    written = ablate(**options, execution=cluster)
     if written is not None:
         sys.stdout.write(f"{written.with_suffix('.md').read_text(encoding='utf-8')}\n{written}\n")
     return 0

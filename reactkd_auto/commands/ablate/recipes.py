@@ -85,6 +85,12 @@ def share(everything: Sequence[Training], *, num_parts: int, part_id: int) -> tu
     """
     if num_parts < 1 or not 0 <= part_id < num_parts:
         raise UserError(f"--part_id {part_id} of --num_parts {num_parts}: expected 0…{num_parts - 1}.")
-    groups = list(dict.fromkeys((t.seed, t.fold) for t in everything))
-    mine = set(groups[part_id::num_parts])
-    return tuple(t for t in everything if (t.seed, t.fold) in mine)
+    return tuple(training for group in together(everything)[part_id::num_parts] for training in group)
+
+
+def together(everything: Sequence[Training]) -> list[tuple[Training, ...]]:
+    """Trainings by seed and fold: recipes of a group share teachers, so one place does them one after the other."""
+    groups: dict[tuple[int, int], list[Training]] = {}
+    for training in everything:
+        groups.setdefault((training.seed, training.fold), []).append(training)
+    return [tuple(group) for group in groups.values()]

@@ -57,6 +57,19 @@ def test_parts_train_their_share_and_any_later_call_makes_the_table(make_cohort,
     assert "auto seed 1" in (folder / "ablation.html").read_text()
 
 
+@pytest.mark.slow
+def test_a_cluster_trains_folds_side_by_side(make_cohort):
+    pytest.importorskip("ray")
+    cohort = make_cohort()
+    arguments = ["-w", str(cohort.workspace), "--recipes", *RECIPES, "--device", "cpu", "--quiet", "--engine", "ray"]
+    assert main(arguments) == 0
+    trained = weights(cohort)
+    assert len(trained) == 4
+    assert (cohort.results / "ablation" / "ablation.html").exists()
+    assert main(arguments) == 0
+    assert weights(cohort) == trained
+
+
 def test_what_covariates_tell_without_images_stands_in_the_table_once(make_cohort):
     cohort = make_cohort()
     folder, marker = cohort.cases.parent, (Covariate("marker", "numeric"),)

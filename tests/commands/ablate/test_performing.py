@@ -1,8 +1,11 @@
 """The order of work when folders are free, busy, or cannot be trained."""
 
-from reactkd_auto.commands.ablate.performing import PATIENCE_S, perform
+import pytest
+
+from reactkd_auto.commands.ablate.performing import PATIENCE_S, perform, perform_side_by_side
 from reactkd_auto.commands.ablate.recipes import Recipe, trainings
 from reactkd_auto.errors import UserError
+from reactkd_auto.execution import Execution
 from reactkd_auto.lock import Busy
 
 MINE = trainings([Recipe("baseline"), Recipe("auto")], [0], [0, 1])
@@ -38,4 +41,22 @@ def test_one_that_cannot_be_trained_stops_no_other():
         done.append(training)
 
     assert perform(MINE, train, quiet=True) == {MINE[1]: "preset auto: no such thing."}
+    assert done == [MINE[0], *MINE[2:]]
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed"),
+    [(UserError("preset auto: no such thing."), [MINE[1]]), (RuntimeError("its node burns"), list(MINE[:2]))],
+)
+def test_side_by_side_a_fault_stops_at_most_its_own_seed_and_fold(fault, failed):
+    done = []
+
+    def train(training):
+        if training == MINE[1]:
+            raise fault
+        done.append(training)
+
+    failures = perform_side_by_side(MINE, train, execution=Execution(workers=1, quiet=True), devices=0)
+    assert list(failures) == failed
+    assert all(str(fault) in sentence for sentence in failures.values())
     assert done == [MINE[0], *MINE[2:]]
