@@ -65,7 +65,7 @@ class LoadedModel:
         """Region values of which a case must have one: lesions, else organs; none if the model reads whole images."""
         if not self.plan.graph.enabled:
             return ()
-        return self.dataset.region_values("lesion") or self.dataset.region_values("organ")
+        return self.dataset.decisive_values
 
 
 def choose_model(model: Path | str | None, *, dataset: str | None, workspace: Path | str | None) -> ModelFolder:

@@ -167,6 +167,11 @@ class Dataset:
         """Voxel values of all regions with this role."""
         return tuple(r.value for r in self.regions if r.role == role)
 
+    @property
+    def decisive_values(self) -> tuple[int, ...]:
+        """Values of the regions without which nothing is classified by its regions: lesions, else organs."""
+        return self.region_values("lesion") or self.region_values("organ")
+
     def channel_index(self, name: str) -> int:
         """Position of a channel by name.
 

@@ -103,6 +103,8 @@ def automatic_nodes(
 ) -> NodeMap:
     """What a localiser sees in the whole image of a case, as nodes on the case's own grid.
 
+    Where it sees nothing by which prediction would classify the case, no node is valid.
+
     Args:
         localiser: On the device.
         case: With a coarse image in the folder.
@@ -116,6 +118,9 @@ def automatic_nodes(
     probabilities = region_probabilities((localiser,), coarse[0], plan=plan, dataset=dataset, device=device)
     source, grid = coarse_grid(ct_grid(case), plan), grid_of(case, stored.valid.shape)
     plausible = plausible_labels(probabilities, dataset, voxel_mm3=source.voxel_mm3, limits=limits)
+    decisive = dataset.decisive_values
+    if decisive and not np.isin(plausible, decisive).any():
+        plausible[:] = 0
     labels = resample_labels(source.image(plausible), grid, dataset)
     measured = (stored.valid & 1).astype(bool)  # the coarse grid ends a little beyond the image
     return case_nodes(

@@ -37,6 +37,7 @@ from .interrupting import Killed, kill_at
 
 DRAW = "reactkd_auto.training.automatic_regions_stage.automatic_nodes"
 ANYTHING = LesionLimits(0.0)
+ORGAN, LESION = (dataset().region_values(role)[0] for role in ("organ", "lesion"))
 TURNED = tuple(
     np.array(
         [
@@ -114,7 +115,7 @@ def test_a_localiser_that_sees_what_was_drawn_gives_the_drawn_nodes_in_their_pla
 
 def test_what_is_seen_beyond_the_image_or_nowhere_is_no_node(tmp_path):
     case, wanted = preprocessed(tmp_path, 7.0, shape=(10, 20, 20), box=((2, 8), (4, 16), (4, 16)))
-    everywhere = seen_by(Oracle(np.full(case.coarse[1].shape, 1)), case, wanted, tmp_path)
+    everywhere = seen_by(Oracle(np.full(case.coarse[1].shape, LESION)), case, wanted, tmp_path)
     measured = (case.valid & 1) > 0
     assert np.array_equal(everywhere.layers[0] > 0, measured)
     assert not measured.all()
@@ -129,7 +130,14 @@ def test_lesions_of_implausible_sizes_are_no_nodes(tmp_path):
     arguments = {"folder": tmp_path, "plan": wanted, "dataset": dataset(), "device": torch.device("cpu")}
     oracle = Oracle(case.coarse[1])
     assert automatic_nodes(oracle, case.properties, limits=LesionLimits(1.0), **arguments).valid[lesion]
-    assert not automatic_nodes(oracle, case.properties, limits=LesionLimits(1e6), **arguments).valid[lesion]
+    assert not automatic_nodes(oracle, case.properties, limits=LesionLimits(1e6), **arguments).valid.any()
+
+
+def test_what_prediction_would_not_classify_has_no_nodes(tmp_path):
+    case, wanted = preprocessed(tmp_path, 2.0)
+    assert ORGAN in case.coarse[1]
+    organ_alone = np.where(case.coarse[1] == LESION, ORGAN, case.coarse[1])
+    assert not seen_by(Oracle(organ_alone), case, wanted, tmp_path).valid.any()
 
 
 def opened(cohort):
@@ -139,12 +147,12 @@ def opened(cohort):
     )  # fmt: skip
 
 
-def draw(run, *, organ: float = 5.0, lesion: float = 0.0) -> list[str]:
+def draw(run, *, lesion: float = 5.0) -> list[str]:
     """Let a localiser that sees the same everywhere draw, and tell which cases it was asked for."""
     localiser = build_localiser(run.plan, run.dataset)
     last = localiser.network.conv_final[-1].conv
     torch.nn.init.zeros_(last.weight)
-    last.bias.data = torch.tensor([0.0, organ, lesion])
+    last.bias.data = torch.tensor([0.0, 0.0, lesion])
     save_weights(run.localiser_folder(0) / "localiser.safetensors", localiser)
     return draw_again(run)
 
@@ -180,7 +188,7 @@ def test_cases_in_which_nothing_is_plausible_have_no_map_and_are_counted(make_co
     run = opened(make_cohort(localiser=True))
     draw(run)
     with caplog.at_level(logging.INFO, logger="reactkd_auto"):
-        assert draw(run, organ=-5.0) == TRAINING
+        assert draw(run, lesion=-5.0) == TRAINING
     assert "nothing plausible in 6." in caplog.text
     assert automatic_regions(run, 0) == {}
     assert not list(run.localiser_folder(0).glob(f"{FOLDER}/*.b2nd"))
@@ -206,7 +214,7 @@ def test_after_kill_9_finished_maps_stay_and_half_written_ones_are_drawn_again(m
 def test_another_localiser_or_another_case_draws_anew(make_cohort):
     run = opened(make_cohort(localiser=True))
     draw(run)
-    assert draw(run, organ=6.0) == TRAINING
+    assert draw(run, lesion=6.0) == TRAINING
     path = run.case_folder / "case_05.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"made_of": {"files": "others"}}))
     run = replace(run, cases=run.cases | {"case_05": read_properties(run.case_folder, "case_05")})
@@ -236,7 +244,7 @@ def test_lesions_are_limited_by_those_of_the_cohort(make_cohort, tmp_path):
     for known, found in (((), len(TRAINING)), ((one,), 0)):
         run = opened(make_cohort(localiser=True, workspace=tmp_path / str(found)))
         write_fingerprint(run.preprocessed, Fingerprint("Tiny", known))
-        draw(run, organ=0.0, lesion=5.0)
+        draw(run)
         assert len(automatic_regions(run, 0)) == found
 
 
