@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .pooling import masked_average
 from .recompute import Thrifty, run
+from .thin_convolution import ThinConv3d
 
 
 class CBAM3D(Thrifty):
@@ -25,7 +26,7 @@ class CBAM3D(Thrifty):
         super().__init__()
         hidden = max(4, width // reduction)
         self.channel = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
-        self.spatial = nn.Conv3d(2, 1, kernel_size, padding=kernel_size // 2)
+        self.spatial = ThinConv3d(2, kernel_size)
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Attend.

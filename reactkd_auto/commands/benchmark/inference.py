@@ -27,7 +27,8 @@ A whole CT from file to answer, part by part, against reading and resampling it 
 A phantom of 512 x 512 x 400 voxels with a region map is written, read, searched by the model's localiser, checked,
 preprocessed, classified (one fold, mirror images) and explained. "Alone" is SimpleITK's: reading the same file as
 float32 and resampling it whole onto the model's spacing, by cubic B-splines as nnU-Net does, or linearly. One pass of
-the student is timed beside the paper's student (MONAI's SegResNet with its dense layer) on the same patch, in turns.
+the student is timed beside the paper's student (MONAI's SegResNet with its dense layer) on the same patch, in turns; on
+a CPU both convolve by oneDNN.
 "in a row" are several CTs, reading and writing overlapping with the network. Prints a table, writes inference.json.
 
 example: reactkd_benchmark inference -o out -m models/liver"""

@@ -23,6 +23,7 @@ from reactkd_auto.inference.reading import ReadCase, read_case
 from reactkd_auto.inference.showing import show_case
 from reactkd_auto.model_folder import ModelFolder
 from reactkd_auto.networks import graph_inputs, student_channels
+from reactkd_auto.networks.onednn import prefer_onednn
 from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.preprocessing import preprocess_case
 from reactkd_auto.preprocessing.batch import Batch
@@ -159,13 +160,18 @@ def run_through(model: LoadedModel, scratch: Path, count: int, *, overlap: bool)
 
 
 def network_works(model: LoadedModel, batch: Batch) -> Mapping[str, Work]:
-    """One pass of the student, and of the paper's on the same patch (its sides cut to multiples of 8)."""
+    """One pass of the student, and of the paper's on the same patch (its sides cut to multiples of 8).
+
+    On a CPU both convolve by oneDNN: the networks are compared, not what PyTorch chooses for them.
+    """
     plan, dataset, channels = model.plan, model.dataset, model.config.channels
     selected = list(student_channels(dataset, channels))
     images = normalise(batch.image[:, selected], dataset, plan, channels=channels)
     present, valid = batch.present[:, selected], batch.valid[:, selected]
     graph = graph_inputs(batch.nodes, batch.valid, batch.node_valid, batch.node_geometry, batch.edges, plan, dataset)
     paper = PaperStudent(len(dataset.classes)).to(model.device).eval()
+    if model.device.type == "cpu":
+        prefer_onednn(paper)
     z, y, x = (n - n % PAPER_MULTIPLE for n in images.shape[2:])
     base = images[:, :1, :z, :y, :x].contiguous()
 
