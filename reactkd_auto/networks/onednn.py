@@ -9,7 +9,8 @@ from torch import Tensor, nn
 class OneDnnConv3d(nn.Conv3d):
     """`torch.nn.Conv3d` by oneDNN, whatever the size: float32 on a CPU, zero padding, any other stays PyTorch's.
 
-    PyTorch chooses by the number of samples, and for a single small volume takes its own convolution, which is slower. Results are equal up to rounding.
+    PyTorch chooses by the number of samples, and for a single small volume takes its own convolution, which is slower.
+    Results are equal up to rounding.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ class ThinConv3d(nn.Conv3d):
     """`torch.nn.Conv3d` of a k×k×k kernel to one channel, with "same" padding; weights and results are its own.
 
     A CPU's convolutions work on many output channels at once, and with one they idle. So each of the kernel's k slices
-    becomes an output channel of a 1×k×k convolution, and the k maps are added, each shifted to its slice: faster, forward
-    and backward.
+    becomes an output channel of a 1×k×k convolution, and the k maps are added, each shifted to its slice: faster,
+    forward and backward.
 
     Args:
         channels: Of the input.
