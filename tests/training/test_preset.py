@@ -58,6 +58,11 @@ def test_paper_is_the_recipe_of_the_paper():
     assert read_teacher_recipe(paper.teachers).encoder == "swin"
 
 
+def test_the_paper_s_losses_with_light_teachers_differ_from_its_recipe_by_the_teachers_alone():
+    paper, light = read_preset("paper"), read_preset("paper_losses")
+    assert light == replace(paper, name=light.name, description=light.description, teachers="auto")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
