@@ -57,7 +57,6 @@ def pretrain(
         dataset=dataset,
         plan=plan,
         preset=read_preset("baseline"),  # its length and sizes are the plan's, as every preset's
-        teachers=None,
         device=device,
         seed=seed,
         epochs=epochs,

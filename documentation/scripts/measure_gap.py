@@ -63,18 +63,8 @@ def prepare(run: Run, patients: Path) -> tuple[Run, list[CaseProperties]]:
 def ask(name: str, workspace: Path, patients: Path) -> dict[str, Answers]:
     """Probabilities of the new patients by the student of a model folder and by the teachers that it learnt from."""
     preset, _, mode = name.partition("_")
-    run = open_run(
-        open_workspace(workspace),
-        dataset=None,
-        plan="auto",
-        preset=read_preset(preset),
-        teachers="in_sample" if mode == "in_sample" else None,
-        device="cpu",
-        seed=0,
-        epochs=None,
-        iterations=None,
-        quiet=False,
-    )
+    teachers = "in_sample" if mode == "in_sample" else None
+    run = open_run(open_workspace(workspace), preset=read_preset(preset), teachers=teachers, device="cpu")
     judged, cases = prepare(run, patients)
     folder = patients / "judged" / run.plan.hash / "cases"
     student = new_student(run)

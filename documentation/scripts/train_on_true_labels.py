@@ -27,15 +27,10 @@ def main(workspace: Path, cohort_seed: int, epochs: int, iterations: int) -> Non
     """Train with the labels that only the generator knows."""
     run = open_run(
         open_workspace(workspace),
-        dataset=None,
-        plan="auto",
         preset=read_preset("baseline"),
-        teachers=None,
         device="cpu",
-        seed=0,
         epochs=epochs,
         iterations=iterations,
-        quiet=False,
     )
     hidden = make_params(UNGRADED, seed=cohort_seed, prefix="ungraded", graded=False)
     known = {p.case: replace(run.cases[p.case], label=p.true_class) for p in hidden}

@@ -142,9 +142,13 @@ def test_what_prediction_would_not_classify_has_no_nodes(tmp_path):
 
 def opened(cohort):
     return open_run(
-        open_workspace(cohort.workspace), dataset=None, plan="auto", preset=read_preset("baseline"), teachers=None,
-        device="cpu", seed=0, epochs=1, iterations=1, quiet=True,
-    )  # fmt: skip
+        open_workspace(cohort.workspace),
+        preset=read_preset("baseline"),
+        device="cpu",
+        epochs=1,
+        iterations=1,
+        quiet=True,
+    )
 
 
 def draw(run, *, lesion: float = 5.0) -> list[str]:

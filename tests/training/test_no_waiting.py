@@ -67,14 +67,9 @@ def _mixed_precision_of_no_device(monkeypatch):
 def a_run(cohort, preset: str) -> Run:
     run = open_run(
         open_workspace(cohort.workspace),
-        dataset=None,
-        plan="auto",
         preset=read_preset(preset),
         teachers="in_sample",
         device="cpu",
-        seed=0,
-        epochs=None,
-        iterations=None,
         quiet=True,
     )
     return replace(run, device=META)

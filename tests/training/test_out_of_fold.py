@@ -24,12 +24,9 @@ def cross_fitted(make_cohort):
     cohort = make_cohort(folds=3)
     run = open_run(
         open_workspace(cohort.workspace),
-        dataset=None,
-        plan="auto",
         preset=read_preset("auto"),
         teachers="cross_fitted",
         device="cpu",
-        seed=0,
         epochs=2,
         iterations=2,
         quiet=True,

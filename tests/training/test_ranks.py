@@ -195,12 +195,8 @@ def test_a_batch_that_cannot_be_shared_evenly_is_a_clear_error(make_cohort):
     with pytest.raises(UserError, match="batches of 2 cannot be shared evenly by 3 processes, expected 1, 2 of them"):
         open_run(
             open_workspace(cohort.workspace),
-            dataset=None,
-            plan="auto",
             preset=read_preset("baseline"),
-            teachers=None,
             device="cpu",
-            seed=0,
             epochs=1,
             iterations=1,
             quiet=True,

@@ -71,14 +71,9 @@ def make_run(make_cohort):
     ) -> Run:
         run = open_run(
             open_workspace(make_cohort(tracers=tracers).workspace),
-            dataset=None,
-            plan="auto",
             preset=read_preset("auto"),
             teachers="in_sample",
             device=device,
-            seed=0,
-            epochs=None,
-            iterations=None,
             quiet=True,
         )
         teacher, student = EncoderPlan(width, (1, 2, 2)[: len(strides)]), EncoderPlan(width // 2, (1,) * len(strides))

@@ -16,9 +16,8 @@ from reactkd_auto.workspace import open_workspace
 def new_task(cohort, preset):
     place = open_workspace(cohort.workspace)
     run = open_run(
-        place, dataset=None, plan="auto", preset=read_preset(preset), teachers="in_sample", device="cpu",
-        seed=0, epochs=1, iterations=1, quiet=True,
-    )  # fmt: skip
+        place, preset=read_preset(preset), teachers="in_sample", device="cpu", epochs=1, iterations=1, quiet=True
+    )
     teachers = build_teachers(run.plan, run.dataset, seed=5)
     return student_stage.new_task(run, 0, Tutors(teachers, {}, run.splits.assignment), ()), teachers
 
