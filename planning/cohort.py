@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,11 @@ REGION_SHARE_NEEDED = 0.8
 
 @dataclass(frozen=True)
 class PooledIntensities:
-    """One channel over all cases that have it, every case weighing the same."""
+    """One channel over the cases that have it, every case weighing the same.
+
+    Where the plan is made for regions, these are the cases with regions: the others were measured in the whole body.
+    ``highest`` is that of all cases.
+    """
 
     cases: int
     lower: float
@@ -128,7 +132,7 @@ def summarise(fingerprint: Fingerprint, dataset: Dataset) -> Cohort:
         organ_volumes_mm3=tuple(c.organ_volume_mm3 for c in cases if c.organ_volume_mm3),
         neighbour_distance_mm=float(np.median(distances)) if distances else None,
         intensities={
-            channel.name: pool([c.intensities[channel.name] for c in cases if channel.name in c.intensities])
+            channel.name: _pooled_intensities(channel.name, deciding, cases)
             for channel in dataset.channels
             if any(channel.name in c.intensities for c in cases)
         },
@@ -174,6 +178,15 @@ def pool(cases: Sequence[Intensities]) -> PooledIntensities:
         case_peaks=tuple(float(q[QUANTILE_LEVELS.index(0.995)]) for q in quantiles),
         highest=max(c.highest for c in cases),
     )
+
+
+def _pooled_intensities(
+    channel: str, deciding: Sequence[CaseFingerprint], cases: Sequence[CaseFingerprint]
+) -> PooledIntensities:
+    """Of the deciding cases that have the channel, if any: a whole body among regions would widen every window."""
+    everywhere = [c.intensities[channel] for c in cases if channel in c.intensities]
+    pooled = pool([c.intensities[channel] for c in deciding if channel in c.intensities] or everywhere)
+    return replace(pooled, highest=max(seen.highest for seen in everywhere))
 
 
 def _pooled_rings(cases: Sequence[CaseFingerprint]) -> tuple[tuple[float, ...], ...]:
