@@ -206,6 +206,35 @@ def test_one_hot_case_does_not_decide_the_suv_cap():
     assert normalisation(cohort_of([*cases, new_case(40, intensities=hot)]))[0]["FDG"].upper == usual.upper
 
 
+WHOLE_BODY = {"CT": intensities(-1000.0, 1500.0), "FDG": intensities(0.0, 40.0)}
+"""What is measured on a case without regions."""
+
+
+def undrawn(number, **changes):
+    return new_case(number, region_extent_mm=None, lesions=(), intensities=WHOLE_BODY, **changes)
+
+
+def test_cases_that_nobody_drew_do_not_widen_the_windows_of_the_others():
+    drawn = [new_case(i) for i in range(40)]
+    with_undrawn = cohort_of([*drawn, *(undrawn(i) for i in range(40, 50))])
+    planned, alone = normalisation(with_undrawn)[0], normalisation(cohort_of(drawn))[0]
+    assert planned["CT"] == alone["CT"]
+    assert dataclasses.replace(planned["FDG"], storage_scale=alone["FDG"].storage_scale) == alone["FDG"]
+    assert with_undrawn.intensities["FDG"].highest == 40.0  # what is stored must fit, regions or not
+
+
+def test_windows_are_of_all_cases_where_the_plan_is_not_made_for_regions():
+    mostly_undrawn = cohort_of([new_case(0), *(undrawn(i) for i in range(1, 40))])
+    assert normalisation(mostly_undrawn)[0]["CT"].upper > 1000
+
+
+def test_a_channel_that_only_undrawn_cases_have_is_normalised_by_these():
+    only_ct = {"CT": intensities()}
+    drawn = [new_case(i, intensities=only_ct, present=(True, False)) for i in range(40)]
+    cohort = cohort_of([*drawn, *(undrawn(i) for i in range(40, 50))])
+    assert normalisation(cohort)[0]["FDG"].mean == WHOLE_BODY["FDG"].mean
+
+
 def ct_noise(departures, *, cropped=False, preset=False, pooled=1):
     ellipse, fallback = [115.0, 165.0] if cropped else None, "no patches" if preset else None
     return DoseMeasurement({"ellipse_mm": ellipse, "fallback": fallback, "patches": 99}, departures, 0.3, 100, pooled)
