@@ -191,17 +191,9 @@ def test_a_loss_of_one_process_that_is_no_number_ends_all_with_one_reason(tmp_pa
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_a_clear_error(make_cohort):
-    cohort = make_cohort()
+    workspace, three = open_workspace(make_cohort().workspace), replace(ALONE, count=3)
     with pytest.raises(UserError, match="batches of 2 cannot be shared evenly by 3 processes, expected 1, 2 of them"):
-        open_run(
-            open_workspace(cohort.workspace),
-            preset=read_preset("baseline"),
-            device="cpu",
-            epochs=1,
-            iterations=1,
-            quiet=True,
-            ranks=replace(ALONE, count=3),
-        )
+        open_run(workspace, preset=read_preset("baseline"), device="cpu", ranks=three)
 
 
 def test_options_reach_the_processes():
