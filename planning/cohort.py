@@ -23,7 +23,7 @@ class PooledIntensities:
     """One channel over the cases that have it, every case weighing the same.
 
     Where the plan is made for regions, these are the cases with regions: the others were measured in the whole body.
-    ``highest`` is that of all cases.
+    ``cases`` and ``highest`` are of all.
     """
 
     cases: int
@@ -186,7 +186,7 @@ def _pooled_intensities(
     """Of the deciding cases that have the channel, if any: a whole body among regions would widen every window."""
     everywhere = [c.intensities[channel] for c in cases if channel in c.intensities]
     pooled = pool([c.intensities[channel] for c in deciding if channel in c.intensities] or everywhere)
-    return replace(pooled, highest=max(seen.highest for seen in everywhere))
+    return replace(pooled, cases=len(everywhere), highest=max(seen.highest for seen in everywhere))
 
 
 def _pooled_rings(cases: Sequence[CaseFingerprint]) -> tuple[tuple[float, ...], ...]:
