@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from reactkd_auto.jsonio import atomic_path, read_json, to_plain, write_json
+from reactkd_auto.jsonio import atomic_path, content_hash, read_json, to_plain, write_json
 from reactkd_auto.lock import locked
 from reactkd_auto.networks import describe, save_weights
 from reactkd_auto.plan import STAGES
@@ -20,6 +20,7 @@ from reactkd_auto.training.assignment import Assignment, carry_out, name_of, stu
 from reactkd_auto.training.automatic_regions_stage import draw_automatic_regions
 from reactkd_auto.training.checkpoint import check_settings
 from reactkd_auto.training.lora import merged
+from reactkd_auto.training.pretrained import digest
 from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.stop import StopRequest
@@ -54,7 +55,7 @@ def train_teachers(run: Run, fold: int, stop: StopRequest) -> None:
 def train_student(run: Run, fold: int, stop: StopRequest) -> None:
     """The student of a fold; its weights are written last, so that they mean a finished fold."""
     folder = run.model.fold(fold)
-    begin(folder, run.settings("student"))
+    begin(folder, run.settings("student") | _learnt_from(run, fold))
     assignment = student_assignment(run, (fold,))
     tell_size(folder, "student", merged(assignment.task.module.get_submodule("student")), run)
     average = carry_out(run, assignment, stop)
@@ -64,6 +65,16 @@ def train_student(run: Run, fold: int, stop: StopRequest) -> None:
         with atomic_path(run.model.localiser_weights(fold)) as temporary:
             shutil.copyfile(localiser, temporary)
     save_weights(run.model.student_weights(fold), merged(average.student))
+
+
+def _learnt_from(run: Run, fold: int) -> dict[str, str]:
+    """Digests of the localiser and the teachers of a fold's student, which a restart of another preset trains anew."""
+    localiser = run.localiser_folder(fold) / localiser_stage.WEIGHTS
+    found = {"localiser": digest(localiser)} if run.plan.localiser.enabled and localiser.exists() else {}
+    if run.preset.distil:
+        weights = (run.teachers_folder(*without) / teachers_stage.WEIGHTS for without in run.teacher_sets(fold))
+        found["teachers"] = content_hash([digest(path) for path in weights])
+    return found
 
 
 RUNNERS: dict[str, Callable[[Run, int, StopRequest], None]] = {

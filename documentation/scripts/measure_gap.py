@@ -1,10 +1,10 @@
 """How much of the gap between labels alone and the teachers a student closes, on new synthetic patients with tracers.
 
     reactkd_make_demo_dataset -w new_patients --cases 300 --ungraded 0 --tests 0 --seed 1000
-    python documentation/scripts/measure_gap.py reactkd_workspace new_patients 1000 300 baseline auto_in_sample
+    python documentation/scripts/measure_gap.py reactkd_workspace new_patients 1000 300 baseline auto:in_sample
 
 Workspace of a trained synthetic cohort (fold 0, seed 0), workspace of the new patients, their seed and number, the
-model folders to compare without their ``_seed0``: the reference first. The new patients come from the training's
+recipes of ``reactkd_ablate`` to compare: the reference first. The new patients come from the training's
 scanner, are preprocessed by the training's plan at full dose into ``new_patients/judged``, and count with their true
 classes. The teachers see each patient's CT and tracers, students the CT; regions as drawn. Prints a Markdown table:
 macro AUC, and the share (student − reference) / (fused teacher − reference), with 95 % intervals over patients.
@@ -15,10 +15,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from reactkd_auto.cases import CaseProperties, read_properties
+from reactkd_auto.commands.ablate.recipes import Recipe
 from reactkd_auto.dataset import read_dataset
 from reactkd_auto.dataset_conversion.demo import make_params
 from reactkd_auto.evaluation.bootstrap import PatientBootstrap, bootstrap_macro_auc, macro_auc, percentile_estimate
@@ -38,7 +40,7 @@ Answers = dict[str, list[float]]
 FOLD = 0
 
 
-def prepare(run: Run, patients: Path) -> tuple[Run, list[CaseProperties]]:
+def prepare(run: Run, patients: Path) -> tuple[list[CaseProperties], dict[str, Any]]:
     """Preprocess the new patients as the run's own cases were, but for dose noise, which full dose does not need."""
     workspace = open_workspace(patients)
     raw = workspace.raw_dataset(workspace.find_dataset(None))
@@ -57,31 +59,32 @@ def prepare(run: Run, patients: Path) -> tuple[Run, list[CaseProperties]]:
     }
     if failures:
         raise SystemExit("\n".join(failures.values()))
-    return replace(run, plan=plan), [read_properties(rooms.cases, c.case) for c in measured]
+    judged = {"plan": plan, "dataset": run.dataset, "folder": rooms.cases, "device": run.device}
+    return [read_properties(rooms.cases, c.case) for c in measured], judged
 
 
-def ask(name: str, workspace: Path, patients: Path) -> dict[str, Answers]:
-    """Probabilities of the new patients by the student of a model folder and by the teachers that it learnt from."""
-    preset, _, mode = name.partition("_")
-    teachers = "in_sample" if mode == "in_sample" else None
-    run = open_run(open_workspace(workspace), preset=read_preset(preset), teachers=teachers, device="cpu")
-    judged, cases = prepare(run, patients)
-    folder = patients / "judged" / run.plan.hash / "cases"
+def ask(recipe: Recipe, run: Run, cases: list[CaseProperties], judged: dict[str, Any]) -> dict[str, Answers]:
+    """Probabilities of the new patients by a recipe's student and by the teachers that it learnt from."""
     student = new_student(run)
     load_weights(run.model.student_weights(FOLD), student)
-    common = {"plan": judged.plan, "dataset": judged.dataset, "folder": folder, "device": judged.device}
-    answers = {name: student_answers(student.eval(), cases, channels=("CT",), flips=True, **common)}
-    if preset != "baseline":
-        logits = teacher_logits(load_teachers(run, FOLD), cases, **common)
+    answers = {recipe.name: student_answers(student.eval(), cases, channels=("CT",), flips=True, **judged)}
+    if run.preset.distil:
+        logits = teacher_logits(load_teachers(run, FOLD), cases, **judged)
         answers |= {f"teachers, {head}": probabilities(rows) for head, rows in logits.items()}
     return answers
 
 
 def main(workspace: Path, patients: Path, seed: int, count: int, *names: str) -> None:
     """Ask all models and print the table."""
+    recipes = [Recipe.parse(name) for name in names]
+    runs = [
+        open_run(open_workspace(workspace), preset=read_preset(r.preset), teachers=r.teachers, device="cpu")
+        for r in recipes
+    ]
+    properties, judged = prepare(runs[0], patients)
     answers: dict[str, Answers] = {}
-    for name in names:
-        answers |= ask(name, workspace, patients)
+    for recipe, run in zip(recipes, runs, strict=True):
+        answers |= ask(recipe, run, properties, judged)
     truth = {p.case: p.true_class for p in make_params(count, seed=seed, prefix="demo")}
     cases = sorted(answers[names[0]])
     labels = np.array([truth[case] for case in cases])

@@ -221,6 +221,30 @@ def test_other_lengths_are_refused_for_a_begun_fold_and_for_shared_teachers(make
     run(cohort, epochs=3, restart=True)
 
 
+def test_a_begun_student_is_not_continued_with_another_localiser(make_cohort, monkeypatch):
+    cohort = make_cohort(localiser=True)
+    with monkeypatch.context() as patch:
+        kill_at(patch, "reactkd_auto.training.student_stage.StudentTask.step", 2)
+        with pytest.raises(Killed):
+            run(cohort)
+    run(cohort, preset="baseline", epochs=3, restart=True)
+    with pytest.raises(UserError, match=r"fold_0: was trained with localiser .*, this run expects .*--restart"):
+        run(cohort)
+
+
+def test_a_begun_student_is_not_continued_with_other_teachers(make_cohort, monkeypatch):
+    cohort = make_cohort()
+    run(cohort, seed=1)
+    with monkeypatch.context() as patch:
+        kill_at(patch, "reactkd_auto.training.student_stage.StudentTask.step", 2)
+        with pytest.raises(Killed):
+            run(cohort)
+    teachers = [cohort.results / "teachers" / f"auto_seed{s}" / "without_0" / "teachers.safetensors" for s in (0, 1)]
+    teachers[0].write_bytes(teachers[1].read_bytes())
+    with pytest.raises(UserError, match=r"fold_0: was trained with teachers .*, this run expects .*--restart"):
+        run(cohort)
+
+
 def test_killed_again_and_again_in_every_stage_it_ends_the_same(make_cohort, tmp_path, monkeypatch):
     whole = run(make_cohort(workspace=tmp_path / "whole", localiser=True))
     cohort = make_cohort(workspace=tmp_path / "killed", localiser=True)
