@@ -23,6 +23,9 @@ STAGES = ("dose_degradation", "dual_teacher_training", "region_graph_distillatio
 GIGABYTE = 2**30
 """What GB of memory means here, as in the names of GPUs."""
 
+MOST_UNGRADED = 0.5
+"""Share of a student's epoch. Many ungraded cases would otherwise leave few graded ones, and little to labels."""
+
 Triple = tuple[int, int, int]
 TripleMm = tuple[float, float, float]
 RingMode = Literal["none", "merged", "per_lesion"]
@@ -122,7 +125,7 @@ class AugmentationPlan:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Length and optimiser of each training stage."""
+    """Length and optimiser of each training stage; an epoch has equally many iterations in all of them."""
 
     teacher_epochs: int
     student_epochs: int

@@ -60,7 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="R",
         help="freeze the pretrained convolutions, let them learn updates of this rank (LoRA; --pretrained)",
     )
-    parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
+    parser.add_argument(
+        "--epochs", type=int, help="of the student, teachers take the planned share; as planned if left out"
+    )
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument(
         "--num_gpus", type=int, default=1, help="GPUs that share every batch; the result is that of one, sooner"

@@ -81,11 +81,11 @@ def new_task(run: Run, held_out: Sequence[CaseProperties]) -> LocaliserTask:
     )
 
 
-def localiser_schedule(teachers: Schedule) -> Schedule:
-    """The teachers' epochs, of three times their iterations (small lesions come last), but at most 600 in all."""
-    epochs = min(teachers.epochs, MOST_ITERATIONS)
-    iterations = max(1, min(ITERATIONS_FACTOR * teachers.iterations, MOST_ITERATIONS // epochs))
-    return Schedule(epochs, iterations, LEARNING_RATE, teachers.weight_decay, teachers.ema_decay)
+def localiser_schedule(usual: Schedule) -> Schedule:
+    """The usual epochs, of three times their iterations (small lesions come last), but at most 600 in all."""
+    epochs = min(usual.epochs, MOST_ITERATIONS)
+    iterations = max(1, min(ITERATIONS_FACTOR * usual.iterations, MOST_ITERATIONS // epochs))
+    return Schedule(epochs, iterations, LEARNING_RATE, usual.weight_decay, usual.ema_decay)
 
 
 def with_regions(folder: Path, dataset: Dataset, cases: Sequence[CaseProperties]) -> list[CaseProperties]:

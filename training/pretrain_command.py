@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ungraded_only", action="store_true", help="learn only from patients without a grade, whom no fold holds out"
     )
-    parser.add_argument("--epochs", type=int, help="of each encoder; as planned for teachers if left out")
+    parser.add_argument("--epochs", type=int, help="of each encoder; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument("--restart", action="store_true", help="forget what was pretrained, begin anew")
     add_run_options(parser)

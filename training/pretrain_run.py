@@ -36,7 +36,7 @@ def pretrain_encoders(run: Run, folder: Path, stop: StopRequest, options: dict[s
         UserError: No case has regions, or the folder was begun with other settings.
         Interrupted: A signal came.
     """
-    cases, schedule = _cases(run, ungraded_only=options["ungraded_only"]), run.schedule("teachers")
+    cases, schedule = _cases(run, ungraded_only=options["ungraded_only"]), run.schedule("segmentation")
     with deterministic(run.device):
         for role in ROLES:
             _pretrain_encoder(run, role, cases, folder, stop)
@@ -61,7 +61,7 @@ def pretrain_encoders(run: Run, folder: Path, stop: StopRequest, options: dict[s
 
 def _pretrain_encoder(run: Run, role: Role, cases: list[CaseProperties], folder: Path, stop: StopRequest) -> None:
     """One encoder; its weights are written last, so that they mean a finished one."""
-    schedule = run.schedule("teachers")
+    schedule = run.schedule("segmentation")
     settings = {
         "plan": run.plan.hash,
         "seed": run.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -131,12 +132,13 @@ class Run:
         """Cases that these folds keep apart, graded or not."""
         return [self.cases[c] for c in self.splits.held_out_cases(*folds)]
 
-    def schedule(self, stage: Literal["teachers", "student"]) -> Schedule:
-        """Planned length, or the user's."""
+    def schedule(self, stage: Literal["segmentation", "teachers", "student"]) -> Schedule:
+        """Planned length, or the user's, of which teachers take the planned share."""
         t = self.plan.training
-        planned = t.teacher_epochs if stage == "teachers" else t.student_epochs
+        epochs, iterations = self.epochs or t.student_epochs, self.iterations or t.iterations_per_epoch
+        if stage == "teachers":
+            epochs = math.ceil(epochs * t.teacher_epochs / t.student_epochs)
         decay = t.weight_decay * (self.preset.weight_decay_factor if stage == "student" else 1.0)
-        epochs, iterations = self.epochs or planned, self.iterations or t.iterations_per_epoch
         return Schedule(epochs, iterations, t.learning_rate, decay, t.ema_decay)
 
     def settings(self, stage: Literal["teachers", "student"]) -> dict[str, Any]:

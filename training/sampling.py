@@ -7,10 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reactkd_auto.cases import CaseProperties
-from reactkd_auto.plan import Plan
-
-MOST_UNGRADED = 0.5
-"""Share of an epoch. Many ungraded cases would otherwise leave few graded ones in each batch, and little to labels."""
+from reactkd_auto.plan import MOST_UNGRADED, Plan
 
 
 def draw_epoch(

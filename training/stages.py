@@ -101,7 +101,7 @@ def _train_teachers(run: Run, without: tuple[int, ...], stop: StopRequest) -> No
 
 def _train_localiser(run: Run, fold: int, stop: StopRequest) -> None:
     weights, folder = run.localiser_folder(fold) / localiser_stage.WEIGHTS, run.localiser_folder(fold) / "localiser"
-    schedule = localiser_stage.localiser_schedule(run.schedule("teachers"))
+    schedule = localiser_stage.localiser_schedule(run.schedule("segmentation"))
     settings = {"plan": run.plan.hash, "seed": run.seed, "epochs": schedule.epochs, "iterations": schedule.iterations}
     if weights.exists():  # of whatever length: it finds regions, it does not compete
         check_settings(folder, read_json(folder / "settings.json"), settings, only=("plan", "seed"))

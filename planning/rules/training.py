@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.plan import AugmentationPlan, TrainingPlan, Triple, TripleMm
+from reactkd_auto.plan import MOST_UNGRADED, AugmentationPlan, TrainingPlan, Triple, TripleMm
 from reactkd_auto.planning.cohort import Cohort
 from reactkd_auto.planning.rules.hardware import Hardware
 from reactkd_auto.planning.triples import triple
@@ -78,10 +78,14 @@ def training(cohort: Cohort, hardware: Hardware, batch: int, fold_count: int) ->
     iterations = math.ceil(cases / batch)
     fewest, most = EPOCHS[hardware.device]
     epochs = min(max(math.ceil(ITERATIONS[hardware.device] / iterations), fewest), most)
+    graded = max((cohort.graded_cases - held_out) / cases, 1 - MOST_UNGRADED)
+    teacher_epochs = math.ceil(graded * epochs)
     decay = round(min(1 - 1 / max(EMA_HORIZON * epochs * iterations, 2), 0.999), 4)
-    return TrainingPlan(epochs, epochs, iterations, 1e-3, 1e-2, decay), (
+    teachers = f"{teacher_epochs} epochs of graded cases alone show teachers each as often as the student sees it; "
+    return TrainingPlan(teacher_epochs, epochs, iterations, 1e-3, 1e-2, decay), (
         f"an epoch sees about {cases} training cases in {iterations} batches; {epochs} epochs make "
         f"{epochs * iterations} iterations ({ITERATIONS[hardware.device]} are aimed at, by {fewest} to {most} epochs, "
-        f"on a {'CPU, kept short' if hardware.device == 'cpu' else 'GPU'}); weights are averaged over about the last "
+        f"on a {'CPU, kept short' if hardware.device == 'cpu' else 'GPU'}); "
+        f"{teachers if teacher_epochs < epochs else ''}weights are averaged over about the last "
         f"{EMA_HORIZON:.0%} of the training (EMA {decay:g})"
     )

@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pretrained", type=Path, metavar="FOLDER", help="of reactkd_pretrain, for recipes with :pretrained"
     )
-    parser.add_argument("--epochs", type=int, help="of each stage; as planned if left out")
+    parser.add_argument("--epochs", type=int, help="as for reactkd_train; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument("--num_parts", type=int, default=1, help="machines that share the trainings")
     parser.add_argument("--part_id", type=int, default=0, help="which of them this one is, from 0 on")
