@@ -17,7 +17,8 @@ from reactkd_auto.planning.rules.localiser import MULTIPLE, localiser
 from reactkd_auto.planning.rules.normalisation import normalisation
 from reactkd_auto.planning.rules.teachers import structure_function_teacher
 from reactkd_auto.planning.rules.topology import encoder_parameters, encoder_strides, stem_stride, stride_product
-from reactkd_auto.planning.rules.training import batch_size, class_balance, folds
+from reactkd_auto.planning.rules.training import batch_size, class_balance, folds, training
+from reactkd_auto.training.sampling import draw_epoch
 from tests.planning.cohorts import CPU, CT, FDG, LESION, MR, ORGAN, cohort_of, intensities, new_case, new_dataset
 
 NETWORK = NetworkPlan(
@@ -341,6 +342,20 @@ def test_batches_are_limited_by_cases_and_the_rarest_class():
     assert batch_size(cohort_with(12), Hardware("cuda", 80.0))[0] == 3
     rare = cohort_of([new_case(i, label=int(i < 2)) for i in range(300)])
     assert batch_size(rare, Hardware("cuda", 80.0))[0] == 4
+
+
+@pytest.mark.parametrize("ungraded", [0, 20, 180])
+def test_teachers_see_a_graded_case_as_often_as_the_student_does(ungraded):
+    cases = [dataclasses.replace(new_case(i), label=i % 2 if i < 60 else None) for i in range(60 + ungraded)]
+    plan, reason = training(cohort_of(cases), CPU, 8, 3)
+    graded = [c for c in cases[20:60] if c.label is not None]
+    epoch = draw_epoch(
+        graded + cases[60:], 8 * plan.iterations_per_epoch, balanced=False, generator=np.random.default_rng(0)
+    )
+    shown_to_student = plan.student_epochs * sum(c.label is not None for c in epoch)
+    shown_to_teachers = plan.teacher_epochs * 8 * plan.iterations_per_epoch
+    assert shown_to_teachers == pytest.approx(shown_to_student, rel=0.06)
+    assert ("graded cases alone" in reason) == (ungraded > 0)
 
 
 def test_context_regions_make_a_graph_but_no_localiser_where_there_are_no_others():

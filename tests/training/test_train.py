@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import torch
 
 from reactkd_auto.errors import UserError
 from reactkd_auto.networks import load_state
+from reactkd_auto.plan import write_plan
 from reactkd_auto.training import train
 from reactkd_auto.training.command import main
 from reactkd_auto.training.stop import Interrupted
@@ -219,6 +221,16 @@ def test_other_lengths_are_refused_for_a_begun_fold_and_for_shared_teachers(make
     with pytest.raises(UserError, match=r"without_0: was trained with epochs 2, this run expects 3.*--restart"):
         run(cohort, epochs=3)
     run(cohort, epochs=3, restart=True)
+
+
+def test_teachers_take_their_planned_share_of_other_lengths(make_cohort):
+    cohort = make_cohort(localiser=True)
+    shorter = replace(cohort.plan, training=replace(cohort.plan.training, teacher_epochs=1, student_epochs=2))
+    write_plan(cohort.cases.parent / "plan.json", shorter)
+    model = run(cohort, epochs=3, iterations=1)
+    teachers = cohort.results / "teachers" / "auto_seed0" / "without_0"
+    metrics = (teachers, teachers / "localiser", model.fold(0))
+    assert [len(rows(folder / "metrics.csv")) for folder in metrics] == [2, 3, 3]
 
 
 def test_a_begun_student_is_not_continued_with_another_localiser(make_cohort, monkeypatch):
