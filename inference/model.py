@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from reactkd_auto.dataset import Dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import Fingerprint, read_fingerprint
 from reactkd_auto.inference.domain import Domain, domain_of
-from reactkd_auto.jsonio import content_hash
+from reactkd_auto.jsonio import content_hash, file_hash
 from reactkd_auto.model_folder import ModelConfig, ModelFolder, newest_model
 from reactkd_auto.plan import Plan
 from reactkd_auto.workspace import open_workspace
@@ -140,7 +139,7 @@ def load_model(
         calibration=calibration,
         domain=domain_of(fingerprint, plan, dataset),
         backend=backend,
-        hash=content_hash([plan.hash, dataset, config, calibration, known, chosen, backend, *map(_file_hash, files)]),
+        hash=content_hash([plan.hash, dataset, config, calibration, known, chosen, backend, *map(file_hash, files)]),
     )
 
 
@@ -153,8 +152,3 @@ def with_table(model: LoadedModel, table: Path) -> LoadedModel:
     if not model.config.covariates:
         raise UserError(f"{table}: the model {model.path} takes no covariates, expected none; leave the table out.")
     return replace(model, covariates=read_covariates(table, model.dataset.covariates))
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

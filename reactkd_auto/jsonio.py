@@ -112,6 +112,12 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def from_plain(kind: type[T], value: Any, *, where: str) -> T:
     """Build ``kind`` (a dataclass, container or scalar type) from JSON values, strictly.
 

@@ -9,7 +9,6 @@ A teacher that left out folds {f} or {f, g} has an out-of-fold answer for each o
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from itertools import combinations
 from pathlib import Path
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import content_hash, read_document, read_json, to_plain, write_json
+from reactkd_auto.jsonio import content_hash, file_hash, read_document, read_json, to_plain, write_json
 from reactkd_auto.lock import locked
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.teachers_stage import WEIGHTS, Logits, load_teachers, teacher_logits
@@ -55,7 +54,7 @@ def out_of_fold(run: Run, *without: int) -> OutOfFold:
         UserError: Weights or a case cannot be read.
     """
     folder, cases = run.teachers_folder(*without), run.held_out_cases(*without)
-    key = content_hash([VERSION, _digest(folder / WEIGHTS), cases])
+    key = content_hash([VERSION, file_hash(folder / WEIGHTS), cases])
     known = _read(folder / FILE)
     if known is not None and known.key == key:
         return known
@@ -133,8 +132,3 @@ def _store(folder: Path, document: OutOfFold) -> None:
             write_json(folder / FILE, document)
     except UserError as error:
         logger.warning("%s Its out-of-fold predictions are not stored.", error)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,7 +29,7 @@ def pretrain(
         plan: Name of the plan.
         device: ``auto``, ``cuda`` or ``cpu``.
         seed: Of everything random.
-        epochs: Of each encoder; None: as planned for teachers.
+        epochs: Of each encoder; None: as planned.
         iterations: An epoch; None: as planned.
         ungraded_only: Learn only from patients without a grade, whom no fold holds out.
         restart: Forget what was pretrained, and begin anew.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import file_hash
 from reactkd_auto.plan import EncoderPlan, Plan, Triple, TripleMm
 
 FILE = "pretrained.json"
@@ -71,7 +71,6 @@ def digest(path: Path) -> str:
         UserError: No such file.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise UserError(f"{path}: could not be read ({error.strerror}), expected pretrained weights.") from None

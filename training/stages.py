@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from reactkd_auto.jsonio import atomic_path, content_hash, read_json, to_plain, write_json
+from reactkd_auto.jsonio import atomic_path, content_hash, file_hash, read_json, to_plain, write_json
 from reactkd_auto.lock import locked
 from reactkd_auto.networks import describe, save_weights
 from reactkd_auto.plan import STAGES
@@ -20,7 +20,6 @@ from reactkd_auto.training.assignment import Assignment, carry_out, name_of, stu
 from reactkd_auto.training.automatic_regions_stage import draw_automatic_regions
 from reactkd_auto.training.checkpoint import check_settings
 from reactkd_auto.training.lora import merged
-from reactkd_auto.training.pretrained import digest
 from reactkd_auto.training.readiness_report import tell_readiness
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.stop import StopRequest
@@ -70,10 +69,10 @@ def train_student(run: Run, fold: int, stop: StopRequest) -> None:
 def _learnt_from(run: Run, fold: int) -> dict[str, str]:
     """Digests of the localiser and the teachers of a fold's student, which a restart of another preset trains anew."""
     localiser = run.localiser_folder(fold) / localiser_stage.WEIGHTS
-    found = {"localiser": digest(localiser)} if run.plan.localiser.enabled and localiser.exists() else {}
+    found = {"localiser": file_hash(localiser)} if run.plan.localiser.enabled and localiser.exists() else {}
     if run.preset.distil:
         weights = (run.teachers_folder(*without) / teachers_stage.WEIGHTS for without in run.teacher_sets(fold))
-        found["teachers"] = content_hash([digest(path) for path in weights])
+        found["teachers"] = content_hash([file_hash(path) for path in weights])
     return found
 
 

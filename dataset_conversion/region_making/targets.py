@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import SimpleITK as sitk
 from reactkd_auto.dataset import Dataset, channel_path, region_path
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio import list_cases, write_image
-from reactkd_auto.jsonio import atomic_path, content_hash, read_json, write_json
+from reactkd_auto.jsonio import atomic_path, content_hash, file_hash, read_json, write_json
 
 RECORDS = "made_regions"
 """Folder in which it stands which maps were made here, and of what."""
@@ -72,7 +71,7 @@ def state_of(target: Target, method: str) -> State:
         record = read_json(target.record)
     except UserError:
         return "drawn"
-    if not isinstance(record, dict) or record.get("map") != _hash(target.regions):
+    if not isinstance(record, dict) or record.get("map") != file_hash(target.regions):
         return "drawn"
     return "finished" if record.get("key") == _key(target, method) else "outdated"
 
@@ -81,7 +80,7 @@ def write_map(target: Target, image: sitk.Image, *, method: str, using: str) -> 
     """Write a map and, just before it appears, the record that it was made here."""
     with atomic_path(target.regions) as temporary:
         write_image(temporary, image)
-        document = {"using": using, "key": _key(target, method), "map": _hash(temporary)}
+        document = {"using": using, "key": _key(target, method), "map": file_hash(temporary)}
         write_json(target.record, document)
 
 
@@ -91,9 +90,4 @@ def count_states(states: Sequence[State]) -> str:
 
 
 def _key(target: Target, method: str) -> str:
-    return content_hash((method, _hash(target.image)))
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return content_hash((method, file_hash(target.image)))

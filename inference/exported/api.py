@@ -24,12 +24,11 @@ from reactkd_auto.inference.exported.backends import (
     named_inputs,
     open_runtime,
     record_path,
-    sha256,
 )
 from reactkd_auto.inference.inputs import find_cases
 from reactkd_auto.inference.model import LoadedModel, choose_model, load_model
 from reactkd_auto.inference.reading import read_case
-from reactkd_auto.jsonio import atomic_path, write_json
+from reactkd_auto.jsonio import atomic_path, file_hash, write_json
 from reactkd_auto.model_folder import ModelFolder
 from reactkd_auto.networks import GraphInputs, Student, graph_inputs, student_channels
 from reactkd_auto.preprocessing.batch import Batch
@@ -153,7 +152,7 @@ def _export_fold(folder: ModelFolder, fold: int, student: Student, inputs: _Inpu
                     f"expected at most {LARGEST_DIFFERENCE:g}; nothing was written."
                 )
             checks.append(check)
-    write_json(record_path(path), ExportRecord(sha256(folder.student_weights(fold)), sha256(path)))
+    write_json(record_path(path), ExportRecord(file_hash(folder.student_weights(fold)), file_hash(path)))
     return checks
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import read_document
+from reactkd_auto.jsonio import file_hash, read_document
 from reactkd_auto.networks import GraphInputs, Outputs, Student
 from reactkd_auto.networks.covariates import added
 from reactkd_auto.networks.readout import GEOMETRY_FEATURES
@@ -123,7 +122,7 @@ def exported_student(folder: Path, student: Student, backend: Backend) -> Studen
         raise UserError(f"{path}: not there, expected the exported student; run reactkd_export_onnx first.")
     record = read_document(ExportRecord, record_path(path))
     for file, expected in ((path, record.onnx), (folder / "student.safetensors", record.weights)):
-        if sha256(file) != expected:
+        if file_hash(file) != expected:
             raise UserError(f"{file}: changed since the export, expected as then; run reactkd_export_onnx again.")
     return ExportedStudent(student, open_runtime(path, backend)).eval()
 
@@ -140,12 +139,6 @@ def open_runtime(path: Path, backend: Backend) -> Runtime:
 def record_path(path: Path) -> Path:
     """``student.onnx.json``."""
     return path.with_name(f"{path.name}.json")
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _onnxruntime(path: Path) -> Runtime:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from reactkd_auto.jsonio import file_hash
 from reactkd_auto.model_folder import ModelFolder
 
 MANIFEST = "manifest.json"
@@ -65,5 +65,4 @@ def weights(model: ModelFolder) -> dict[str, Path]:
 
 def entry_of(path: Path) -> Entry:
     """Hash and size of a file."""
-    with path.open("rb") as file:
-        return Entry(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+    return Entry(file_hash(path), path.stat().st_size)

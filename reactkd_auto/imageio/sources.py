@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from reactkd_auto.dataset import SAFE_CHARACTERS
 from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import file_hash
 
 from .reading import FORMATS, read_image
 from .walking import walk_files
@@ -102,7 +103,6 @@ def without_folders(sentence: str, files: Iterable[Path], name: str) -> str:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise UserError(f"{path}: could not be read ({error.strerror}).") from None
