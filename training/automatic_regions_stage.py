@@ -12,7 +12,7 @@ from torch import nn
 from reactkd_auto.cases import CaseProperties, has_coarse, read_case, read_coarse
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.fingerprint import read_fingerprint
-from reactkd_auto.jsonio import content_hash
+from reactkd_auto.jsonio import content_hash, file_hash
 from reactkd_auto.localisation import region_probabilities
 from reactkd_auto.networks import build_localiser, load_weights
 from reactkd_auto.plan import Plan
@@ -31,7 +31,6 @@ from reactkd_auto.training.automatic_regions import (
     write_automatic,
 )
 from reactkd_auto.training.localiser_stage import WEIGHTS
-from reactkd_auto.training.pretrained import digest
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.stop import StopRequest
 
@@ -53,7 +52,7 @@ def draw_automatic_regions(run: Run, fold: int, stop: StopRequest) -> None:
     if not _wanted(run, fold):
         return
     folder, weights = run.localiser_folder(fold) / FOLDER, run.localiser_folder(fold) / WEIGHTS
-    source = [VERSION, digest(weights), run.plan.hash]
+    source = [VERSION, file_hash(weights), run.plan.hash]
     cases = [c for c in run.training_cases(fold) if has_coarse(run.case_folder, c.case)]
     keys = {c.case: content_hash([*source, c.content]) for c in cases}
     known = {c.case: read_nodes(folder, c.case) for c in cases}
