@@ -55,9 +55,8 @@ def teachers_assignment(run: Run, without: tuple[int, ...]) -> Assignment:
     """Teachers that leave out these folds learn from graded cases."""
     task = teachers_stage.new_task(run, without, watched_cases(run.held_out_cases(*without)))
     graded = [c for c in run.training_cases(*without) if c.label is not None]
-    return Assignment(
-        "teachers", without, task, _feed(run, graded), run.schedule("teachers"), run.teachers_folder(*without)
-    )
+    schedule, folder = run.schedule("teachers", len(without)), run.teachers_folder(*without)
+    return Assignment("teachers", without, task, _feed(run, graded), schedule, folder)
 
 
 def student_assignment(run: Run, without: tuple[int, ...]) -> Assignment:

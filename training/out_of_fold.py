@@ -105,9 +105,8 @@ def training_logits(run: Run, fold: int) -> Logits:
 def finished_sets(run: Run) -> list[tuple[int, ...]]:
     """Folds left out by teachers that are trained to the end with this run's settings, single folds first."""
     folds = range(run.plan.folds)
-    wanted = to_plain(run.settings("teachers"))
     candidates: Sequence[tuple[int, ...]] = [*((f,) for f in folds), *combinations(folds, 2)]
-    return [w for w in candidates if _finished(run.teachers_folder(*w), wanted)]
+    return [w for w in candidates if _finished(run.teachers_folder(*w), to_plain(run.settings("teachers", len(w))))]
 
 
 def _finished(folder: Path, settings: object) -> bool:

@@ -27,6 +27,7 @@ from reactkd_auto.training.pretrained_start import PretrainedFolder, open_pretra
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import Workspace
 
+Stage = Literal["segmentation", "teachers", "student"]
 FEWEST_FOLDS_TO_CROSS_FIT = 3
 USUAL_TEACHERS = "auto"
 """Recipe beside whose teachers the localisers lie, which no recipe changes."""
@@ -132,18 +133,22 @@ class Run:
         """Cases that these folds keep apart, graded or not."""
         return [self.cases[c] for c in self.splits.held_out_cases(*folds)]
 
-    def schedule(self, stage: Literal["segmentation", "teachers", "student"]) -> Schedule:
-        """Planned length, or the user's, of which teachers take the planned share."""
-        t = self.plan.training
+    def schedule(self, stage: Stage, left_out: int = 1) -> Schedule:
+        """Planned length, or the user's, of which teachers take the planned share.
+
+        Teachers that leave out two folds have fewer cases than those that leave out one, and are trained the shorter:
+        all see each of their cases equally often.
+        """
+        t, folds = self.plan.training, self.plan.folds
         epochs, iterations = self.epochs or t.student_epochs, self.iterations or t.iterations_per_epoch
         if stage == "teachers":
-            epochs = math.ceil(epochs * t.teacher_epochs / t.student_epochs)
+            epochs = math.ceil(epochs * t.teacher_epochs * (folds - left_out) / (t.student_epochs * (folds - 1)))
         decay = t.weight_decay * (self.preset.weight_decay_factor if stage == "student" else 1.0)
         return Schedule(epochs, iterations, t.learning_rate, decay, t.ema_decay)
 
-    def settings(self, stage: Literal["teachers", "student"]) -> dict[str, Any]:
+    def settings(self, stage: Literal["teachers", "student"], left_out: int = 1) -> dict[str, Any]:
         """What a stage's result depends on; with other settings it is another result."""
-        schedule, document = self.schedule(stage), self.recipe if stage == "teachers" else self.preset
+        schedule, document = self.schedule(stage, left_out), self.recipe if stage == "teachers" else self.preset
         recipe = {k: v for k, v in to_plain(document).items() if k not in ("name", "description", "source")}
         if not recipe.get("student_covariates"):
             recipe.pop("student_covariates", None)

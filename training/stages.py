@@ -85,7 +85,7 @@ RUNNERS: dict[str, Callable[[Run, int, StopRequest], None]] = {
 
 def _train_teachers(run: Run, without: tuple[int, ...], stop: StopRequest) -> None:
     folder, name = run.teachers_folder(*without), name_of(without)
-    begin(folder, run.settings("teachers"))
+    begin(folder, run.settings("teachers", len(without)))
     if (folder / teachers_stage.WEIGHTS).exists():
         logger.info("%s: its teachers are trained already (%s).", name, folder)
         return

@@ -39,7 +39,7 @@ def cross_fitted(make_cohort):
 def finish(run, *without: int) -> Path:
     """Teachers whose weights depend on what they left out."""
     folder = run.teachers_folder(*without)
-    begin(folder, run.settings("teachers"))
+    begin(folder, run.settings("teachers", len(without)))
     seed = sum(10**f for f in without)
     save_weights(folder / WEIGHTS, with_opinions(build_teachers(run.plan, run.dataset, seed=0), seed=seed))
     return folder

@@ -233,6 +233,18 @@ def test_teachers_take_their_planned_share_of_other_lengths(make_cohort):
     assert [len(rows(folder / "metrics.csv")) for folder in metrics] == [2, 3, 3]
 
 
+def test_teachers_that_leave_out_two_folds_see_each_case_as_often_as_those_that_leave_out_one(make_cohort):
+    cohort = make_cohort(folds=4)
+    run(cohort, epochs=3, iterations=1, teachers="cross_fitted")
+    teachers = cohort.results / "teachers" / "auto_seed0"
+    assert {folder.name: len(rows(folder / "metrics.csv")) for folder in teachers.glob("without_*")} == {
+        "without_0": 3,
+        "without_0_1": 2,
+        "without_0_2": 2,
+        "without_0_3": 2,
+    }
+
+
 def test_a_begun_student_is_not_continued_with_another_localiser(make_cohort, monkeypatch):
     cohort = make_cohort(localiser=True)
     with monkeypatch.context() as patch:
