@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, EXIT_USER_ERROR, run
+from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, run
 from reactkd_auto.dataset import Dataset, LabelledCase
 from reactkd_auto.dataset_conversion.case_records import RECORDS, discard_case
 from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser
+from reactkd_auto.errors import EXIT_USER_ERROR
 from reactkd_auto.execution import CaseFailure, Execution, map_cases
 from reactkd_auto.imageio import list_cases
 from reactkd_auto.lock import locked

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from reactkd_auto.commandline import EXIT_USER_ERROR, add_workspace_options, new_parser, run
+from reactkd_auto.commandline import add_workspace_options, new_parser, run
+from reactkd_auto.errors import EXIT_USER_ERROR
 from reactkd_auto.workspace import open_workspace
 
 DESCRIPTION = """Check a raw dataset wholly, in one run, and print every problem as a table: file, found, expected.

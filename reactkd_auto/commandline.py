@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import UserError
+from .errors import Interrupted, UserError
 from .progress import configure_logging
 
-EXIT_USER_ERROR = 2
 EXIT_SOME_CASES_FAILED = 3
 
 
@@ -52,13 +51,13 @@ def add_run_options(parser: argparse.ArgumentParser, *, device: bool = True) -> 
 
 
 def run(program: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
-    """Parse, run, and turn a `UserError` into one sentence on standard error and exit code 2."""
+    """Parse, run, and turn a `UserError` or `Interrupted` into one sentence on standard error and its exit code."""
     arguments = parser.parse_args(argv)
     configure_logging(quiet=getattr(arguments, "quiet", False))
     try:
         return program(arguments)
-    except UserError as error:
+    except (UserError, Interrupted) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
-        return EXIT_USER_ERROR
+        return error.exit_code
     finally:
         logging.getLogger("reactkd_auto").handlers.clear()

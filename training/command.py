@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from reactkd_auto.commandline import EXIT_USER_ERROR, add_run_options, add_workspace_options, new_parser, run
-from reactkd_auto.errors import UserError
+from reactkd_auto.commandline import add_run_options, add_workspace_options, new_parser, run
+from reactkd_auto.errors import Interrupted, UserError
 from reactkd_auto.training.api import train
 from reactkd_auto.training.preset import TeacherMode, preset_names, read_preset
 
@@ -92,16 +92,12 @@ def _fold(text: str) -> int | str:
 def _program(arguments: argparse.Namespace) -> int:
     from reactkd_auto.ranks import RankLost
     from reactkd_auto.training.group import follows, started_in_group
-    from reactkd_auto.training.launch import EXIT_RANK_LOST, SIGNALLED, GroupEnded
-    from reactkd_auto.training.stop import Interrupted
+    from reactkd_auto.training.launch import EXIT_RANK_LOST, GroupEnded
 
     if follows():
         logging.getLogger("reactkd_auto").setLevel(logging.CRITICAL)  # the leading process speaks
     try:
         model = train(**vars(arguments))
-    except Interrupted as interruption:
-        logger.warning("reactkd_train: %s", interruption)
-        return SIGNALLED + interruption.signal_number
     except GroupEnded as end:
         if not end.told:
             logger.error("reactkd_train: %s", end)
@@ -109,10 +105,10 @@ def _program(arguments: argparse.Namespace) -> int:
     except RankLost:
         time.sleep(SECONDS_TO_BE_FOUND_OUT)
         return EXIT_RANK_LOST
-    except UserError:
+    except (UserError, Interrupted) as error:
         if not follows():
             raise
-        return EXIT_USER_ERROR
+        return error.exit_code
     if arguments.num_gpus == 1 or started_in_group():  # else one of the processes has said so
         logger.info("model: %s (folds %s)", model.path, ", ".join(map(str, model.finished_folds())))
     return 0

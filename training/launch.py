@@ -8,15 +8,13 @@ import sys
 import uuid
 from typing import Any
 
-from reactkd_auto.commandline import EXIT_USER_ERROR
 from reactkd_auto.device import choose_device
-from reactkd_auto.errors import UserError
+from reactkd_auto.errors import EXIT_USER_ERROR, SIGNALLED, UserError
 from reactkd_auto.training.group import check_gpus
 
 logger = logging.getLogger(__name__)
 
 EXIT_RANK_LOST = 4
-SIGNALLED = 128
 """Exit codes above: ended in order by signal number code − 128."""
 
 

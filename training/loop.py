@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from reactkd_auto.errors import UserError
+from reactkd_auto.errors import Interrupted, UserError
 from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.progress import track
 from reactkd_auto.ranks import ALONE, Ranks
@@ -22,7 +22,7 @@ from reactkd_auto.training.ema import Ema
 from reactkd_auto.training.journal import Journal
 from reactkd_auto.training.schedule import Schedule, learning_rate
 from reactkd_auto.training.seeding import Moment
-from reactkd_auto.training.stop import Interrupted, StopRequest
+from reactkd_auto.training.stop import StopRequest
 
 logger = logging.getLogger(__name__)
 

@@ -42,14 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _program(arguments: argparse.Namespace) -> int:
-    from reactkd_auto.training.launch import SIGNALLED
-    from reactkd_auto.training.stop import Interrupted
-
-    try:
-        folder = pretrain(**vars(arguments))
-    except Interrupted as interruption:
-        logger.warning("reactkd_pretrain: %s", interruption)
-        return SIGNALLED + interruption.signal_number
+    folder = pretrain(**vars(arguments))
     logger.info("encoders: %s (reactkd_train FOLD --pretrained %s)", folder, folder)
     return 0
 

@@ -7,19 +7,7 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-
-class Interrupted(Exception):
-    """A signal asked the training to stop; everything needed to continue was saved."""
-
-    def __init__(self, signal_number: int, message: str) -> None:
-        super().__init__(message)
-        self.signal_number = signal_number
-
-    @classmethod
-    def by(cls, signal_number: int, done: str) -> Interrupted:
-        """With a sentence that says what is done."""
-        name = signal.Signals(signal_number).name
-        return cls(signal_number, f"stopped by {name} {done}; the same command continues.")
+from reactkd_auto.errors import Interrupted
 
 
 class StopRequest:

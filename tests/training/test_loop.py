@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reactkd_auto.errors import UserError
+from reactkd_auto.errors import Interrupted, UserError
 from reactkd_auto.training.loop import Job, train_stage
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
-from reactkd_auto.training.stop import Interrupted, StopRequest
+from reactkd_auto.training.stop import StopRequest
 
 SCHEDULE = Schedule(epochs=3, iterations=4, learning_rate=0.05, weight_decay=0.01, ema_decay=0.9)
 

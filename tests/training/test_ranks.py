@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reactkd_auto.errors import UserError
+from reactkd_auto.errors import Interrupted, UserError
 from reactkd_auto.networks.standardise import RunningStandardisation
 from reactkd_auto.ranks import ALONE, RankLost, Ranks
 from reactkd_auto.training import train
@@ -30,7 +30,7 @@ from reactkd_auto.training.preset import read_preset
 from reactkd_auto.training.run import open_run
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
-from reactkd_auto.training.stop import Interrupted, StopRequest
+from reactkd_auto.training.stop import StopRequest
 from reactkd_auto.workspace import open_workspace
 
 SCHEDULE = Schedule(epochs=2, iterations=3, learning_rate=0.05, weight_decay=0.01, ema_decay=0.9)

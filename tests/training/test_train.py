@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from reactkd_auto.errors import UserError
+from reactkd_auto.errors import Interrupted, UserError
 from reactkd_auto.networks import load_state
 from reactkd_auto.plan import write_plan
 from reactkd_auto.training import train
 from reactkd_auto.training.command import main
-from reactkd_auto.training.stop import Interrupted
 
 from .interrupting import Killed, kill_at
 

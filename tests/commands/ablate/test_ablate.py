@@ -1,6 +1,8 @@
 """The command on a tiny cohort: trainings, parts, continuation, table."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -55,6 +57,21 @@ def test_parts_train_their_share_and_any_later_call_makes_the_table(make_cohort,
     ablate(**options(cohort, seeds=[0, 1]))
     assert json.loads((folder / "ablation.json").read_text())["seeds"] == [0]
     assert "auto seed 1" in (folder / "ablation.html").read_text()
+
+
+def test_a_signal_ends_it_with_one_sentence_and_the_same_call_continues(make_cohort, monkeypatch, capsys):
+    cohort = make_cohort()
+    command = ["-w", str(cohort.workspace), "--recipes", "baseline", "--folds", "0", "--device", "cpu", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "reactkd_auto.training.student_stage.StudentTask.watch",
+            lambda *_: os.kill(os.getpid(), signal.SIGTERM) or {},
+        )
+        assert main(command) == 128 + signal.SIGTERM
+    error = capsys.readouterr().err
+    assert error.startswith("reactkd_ablate: stopped by SIGTERM after")
+    assert len(error.splitlines()) == 1
+    assert main(command) == 0
 
 
 @pytest.mark.slow
