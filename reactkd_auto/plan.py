@@ -125,11 +125,21 @@ class AugmentationPlan:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Length and optimiser of each training stage; an epoch has equally many iterations in all of them."""
+    """Length and optimiser of each training stage; an epoch has equally many iterations in all of them.
+
+    Attributes:
+        teacher_epochs: Of teachers, which see graded cases alone; no training is longer.
+        student_epochs: Of the student, and of segmentation.
+        iterations_per_epoch: Batches of an epoch.
+        graded_share: Of the samples that the student sees, those that are graded.
+        learning_rate, weight_decay: Of AdamW; the first at its peak.
+        ema_decay: Of the averaged weights, an iteration.
+    """
 
     teacher_epochs: int
     student_epochs: int
     iterations_per_epoch: int
+    graded_share: float
     learning_rate: float
     weight_decay: float
     ema_decay: float

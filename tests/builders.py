@@ -59,7 +59,7 @@ def small_plan(**changes: Any) -> Plan:
         augmentation=AugmentationPlan(10.0, 0.1, 4.0, (2,)),
         class_balance="balanced_sampling",
         folds=3,
-        training=TrainingPlan(2, 2, 2, 1e-3, 1e-4, 0.9),
+        training=TrainingPlan(2, 2, 2, 1.0, 1e-3, 1e-4, 0.9),
         zoomed_cases=(),
         gpu_memory_gb=8.0,
         splits_hash="s",

@@ -29,6 +29,7 @@ from reactkd_auto.workspace import Workspace
 
 Stage = Literal["segmentation", "teachers", "student"]
 FEWEST_FOLDS_TO_CROSS_FIT = 3
+ROUNDING = 1e-9
 USUAL_TEACHERS = "auto"
 """Recipe beside whose teachers the localisers lie, which no recipe changes."""
 
@@ -134,15 +135,16 @@ class Run:
         return [self.cases[c] for c in self.splits.held_out_cases(*folds)]
 
     def schedule(self, stage: Stage, left_out: int = 1) -> Schedule:
-        """Planned length, or the user's, of which teachers take the planned share.
+        """Planned length, or the user's. Teachers see a graded case as often as the student, until they are as planned.
 
-        Teachers that leave out two folds have fewer cases than those that leave out one, and are trained the shorter:
-        all see each of their cases equally often.
+        Those that leave out two folds have fewer cases than those that leave out one, and are trained the shorter: all
+        see each of their cases equally often.
         """
         t, folds = self.plan.training, self.plan.folds
         epochs, iterations = self.epochs or t.student_epochs, self.iterations or t.iterations_per_epoch
         if stage == "teachers":
-            epochs = math.ceil(epochs * t.teacher_epochs * (folds - left_out) / (t.student_epochs * (folds - 1)))
+            as_often = min(t.graded_share * epochs, t.teacher_epochs * t.iterations_per_epoch / iterations)
+            epochs = math.ceil(as_often * (folds - left_out) / (folds - 1) - ROUNDING)
         decay = t.weight_decay * (self.preset.weight_decay_factor if stage == "student" else 1.0)
         return Schedule(epochs, iterations, t.learning_rate, decay, t.ema_decay)
 

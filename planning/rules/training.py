@@ -17,6 +17,8 @@ MANY_CASES = 200
 ITERATIONS = {"cpu": 600, "cuda": 20_000}
 EPOCHS = {"cpu": (10, 60), "cuda": (60, 300)}
 EMA_HORIZON = 0.05
+MOST_VIEWS = 25
+"""Times that teachers see a graded case. Beyond, they learn wrong labels by heart, and hand them on."""
 
 
 def folds(cohort: Cohort, wanted: int) -> tuple[int, str]:
@@ -74,15 +76,18 @@ def context_voxels(augmentation: AugmentationPlan, spacing: TripleMm) -> tuple[T
 def training(cohort: Cohort, hardware: Hardware, batch: int, fold_count: int) -> tuple[TrainingPlan, str]:
     """Epochs that reach the device's number of iterations, within bounds."""
     held_out = math.ceil(cohort.graded_cases / fold_count)
-    cases = max(1, cohort.cases - held_out)
+    cases, graded_cases = max(1, cohort.cases - held_out), cohort.graded_cases - held_out
     iterations = math.ceil(cases / batch)
     fewest, most = EPOCHS[hardware.device]
     epochs = min(max(math.ceil(ITERATIONS[hardware.device] / iterations), fewest), most)
-    graded = max((cohort.graded_cases - held_out) / cases, 1 - MOST_UNGRADED)
-    teacher_epochs = math.ceil(graded * epochs)
+    graded_share = max(graded_cases / cases, 1 - MOST_UNGRADED)
+    enough = MOST_VIEWS * graded_cases / (iterations * batch)
+    teacher_epochs = max(1, math.ceil(min(graded_share * epochs, enough)))
     decay = round(min(1 - 1 / max(EMA_HORIZON * epochs * iterations, 2), 0.999), 4)
-    teachers = f"{teacher_epochs} epochs of graded cases alone show teachers each as often as the student sees it; "
-    return TrainingPlan(teacher_epochs, epochs, iterations, 1e-3, 1e-2, decay), (
+    as_often = "each as often as the student sees it"
+    views = as_often if enough >= graded_share * epochs else f"each {MOST_VIEWS} times, lest they learn labels by heart"
+    teachers = f"{teacher_epochs} epochs of graded cases alone show teachers {views}; "
+    return TrainingPlan(teacher_epochs, epochs, iterations, round(graded_share, 4), 1e-3, 1e-2, decay), (
         f"an epoch sees about {cases} training cases in {iterations} batches; {epochs} epochs make "
         f"{epochs * iterations} iterations ({ITERATIONS[hardware.device]} are aimed at, by {fewest} to {most} epochs, "
         f"on a {'CPU, kept short' if hardware.device == 'cpu' else 'GPU'}); "

@@ -72,7 +72,7 @@ def make_plan(
         augmentation=AugmentationPlan(10.0, 0.1, 5.0, mirror_axes),
         class_balance="none",
         folds=5,
-        training=TrainingPlan(1, 1, 1, 1e-3, 1e-2, 0.9),
+        training=TrainingPlan(1, 1, 1, 1.0, 1e-3, 1e-2, 0.9),
         zoomed_cases=(),
         gpu_memory_gb=0.0,
         splits_hash="",

@@ -168,14 +168,18 @@ def test_every_value_has_a_reason(cohort, hardware):
 
 
 @pytest.mark.parametrize("hardware", [CPU, GPU])
-@pytest.mark.parametrize(("cases", "batches", "epochs"), [(12, (3, 3), (60, 300)), (12_000, (8, 16), (10, 60))])
-def test_tiny_and_huge_cohorts_get_sensible_plans(cases, batches, epochs, hardware):
+@pytest.mark.parametrize(
+    ("cases", "batches", "epochs", "teacher_epochs"),
+    [(12, (3, 3), (60, 300), (25, 25)), (12_000, (8, 16), (10, 60), (10, 25))],
+)
+def test_tiny_and_huge_cohorts_get_sensible_plans(cases, batches, epochs, teacher_epochs, hardware):
     cohort = nodule_like(cases)
     plan = plan_of(cohort, new_dataset((CT,)), hardware=hardware)
     on_gpu = hardware.device == "cuda"
     assert plan.batch_size == batches[on_gpu]
     assert plan.folds == 5
-    assert plan.training.teacher_epochs == epochs[on_gpu]
+    assert plan.training.student_epochs == epochs[on_gpu]
+    assert plan.training.teacher_epochs == teacher_epochs[on_gpu]
     trained_on = plan.training.iterations_per_epoch * plan.batch_size
     assert trained_on == pytest.approx(cases * 4 / 5, rel=0.3)
     assert (plan.accumulation_steps, plan.checkpointing) == (1, False)

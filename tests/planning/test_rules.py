@@ -344,18 +344,21 @@ def test_batches_are_limited_by_cases_and_the_rarest_class():
     assert batch_size(rare, Hardware("cuda", 80.0))[0] == 4
 
 
-@pytest.mark.parametrize("ungraded", [0, 20, 180])
-def test_teachers_see_a_graded_case_as_often_as_the_student_does(ungraded):
-    cases = [dataclasses.replace(new_case(i), label=i % 2 if i < 60 else None) for i in range(60 + ungraded)]
+@pytest.mark.parametrize(("graded", "ungraded"), [(60, 0), (60, 20), (60, 180), (600, 0), (600, 200), (600, 1800)])
+def test_teachers_see_a_graded_case_as_often_as_the_student_does_but_at_most_25_times(graded, ungraded):
+    cases = [dataclasses.replace(new_case(i), label=i % 2 if i < graded else None) for i in range(graded + ungraded)]
     plan, reason = training(cohort_of(cases), CPU, 8, 3)
-    graded = [c for c in cases[20:60] if c.label is not None]
+    training_cases = cases[graded // 3 :]
     epoch = draw_epoch(
-        graded + cases[60:], 8 * plan.iterations_per_epoch, balanced=False, generator=np.random.default_rng(0)
+        training_cases, 8 * plan.iterations_per_epoch, balanced=False, generator=np.random.default_rng(0)
     )
-    shown_to_student = plan.student_epochs * sum(c.label is not None for c in epoch)
-    shown_to_teachers = plan.teacher_epochs * 8 * plan.iterations_per_epoch
-    assert shown_to_teachers == pytest.approx(shown_to_student, rel=0.06)
-    assert ("graded cases alone" in reason) == (ungraded > 0)
+    share = sum(c.label is not None for c in epoch) / len(epoch)
+    assert plan.graded_share == pytest.approx(share, abs=0.01)
+    by_student = plan.student_epochs * len(epoch) * share / (graded * 2 / 3)
+    by_teachers = plan.teacher_epochs * len(epoch) / (graded * 2 / 3)
+    an_epoch = len(epoch) / (graded * 2 / 3)
+    assert min(by_student, 25) - 0.1 <= by_teachers < min(by_student, 25) + an_epoch + 0.1
+    assert ("each 25 times" in reason) == (by_student > 25)
 
 
 def test_context_regions_make_a_graph_but_no_localiser_where_there_are_no_others():

@@ -217,19 +217,20 @@ def test_other_lengths_are_refused_for_a_begun_fold_and_for_shared_teachers(make
     cohort = make_cohort()
     model = run(cohort)
     model.student_weights(0).unlink()
-    with pytest.raises(UserError, match=r"without_0: was trained with epochs 2, this run expects 3.*--restart"):
-        run(cohort, epochs=3)
-    run(cohort, epochs=3, restart=True)
+    with pytest.raises(UserError, match=r"without_0: was trained with epochs 2, this run expects 1.*--restart"):
+        run(cohort, epochs=1)
+    run(cohort, epochs=1, restart=True)
 
 
-def test_teachers_take_their_planned_share_of_other_lengths(make_cohort):
+@pytest.mark.parametrize(("epochs", "teacher_epochs"), [(3, 2), (9, 4)])
+def test_teachers_see_a_case_as_often_as_the_student_does_and_no_more_than_planned(make_cohort, epochs, teacher_epochs):
     cohort = make_cohort(localiser=True)
-    shorter = replace(cohort.plan, training=replace(cohort.plan.training, teacher_epochs=1, student_epochs=2))
-    write_plan(cohort.cases.parent / "plan.json", shorter)
-    model = run(cohort, epochs=3, iterations=1)
+    planned = replace(cohort.plan.training, teacher_epochs=2, iterations_per_epoch=2, graded_share=0.5)
+    write_plan(cohort.cases.parent / "plan.json", replace(cohort.plan, training=planned))
+    model = run(cohort, epochs=epochs, iterations=1)
     teachers = cohort.results / "teachers" / "auto_seed0" / "without_0"
     metrics = (teachers, teachers / "localiser", model.fold(0))
-    assert [len(rows(folder / "metrics.csv")) for folder in metrics] == [2, 3, 3]
+    assert [len(rows(folder / "metrics.csv")) for folder in metrics] == [teacher_epochs, epochs, epochs]
 
 
 def test_teachers_that_leave_out_two_folds_see_each_case_as_often_as_those_that_leave_out_one(make_cohort):
