@@ -50,7 +50,7 @@ def train(
         preset: Name of a recipe in ``presets/``.
         device: ``auto``, ``cuda`` or ``cpu``.
         seed: Of everything random.
-        epochs: Of the student, of which teachers take the planned share; None: as planned.
+        epochs: Of the student; teachers are shortened with it, never longer than planned. None: as planned.
         iterations: An epoch; None: as planned.
         restart: Forget what was trained for this fold with this preset, and begin anew.
         quiet: No progress bars.

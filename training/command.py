@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="freeze the pretrained convolutions, let them learn updates of this rank (LoRA; --pretrained)",
     )
     parser.add_argument(
-        "--epochs", type=int, help="of the student, teachers take the planned share; as planned if left out"
+        "--epochs", type=int, help="of the student; teachers have no more than are planned; as planned if left out"
     )
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument(
