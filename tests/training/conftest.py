@@ -88,7 +88,7 @@ def tiny_plan(dataset: Dataset) -> Plan:
         augmentation=AugmentationPlan(15.0, 0.1, 3.0, (2,)),
         class_balance="balanced_sampling",
         folds=2,
-        training=TrainingPlan(2, 2, 2, 1.0, 1e-3, 1e-2, 0.9),
+        training=TrainingPlan(100, 2, 2, 1.0, 1e-3, 1e-2, 0.9),  # teachers are as long as the student
         zoomed_cases=(),
         gpu_memory_gb=8.0,
         splits_hash="",
