@@ -15,7 +15,6 @@ from reactkd_auto.training.group import check_gpus
 logger = logging.getLogger(__name__)
 
 EXIT_RANK_LOST = 4
-"""Exit codes above: ended in order by signal number code − 128."""
 
 
 class GroupEnded(Exception):

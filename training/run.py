@@ -30,6 +30,7 @@ from reactkd_auto.workspace import Workspace
 Stage = Literal["segmentation", "teachers", "student"]
 FEWEST_FOLDS_TO_CROSS_FIT = 3
 ROUNDING = 1e-9
+"""By which a product of shares may exceed a whole number of epochs."""
 USUAL_TEACHERS = "auto"
 """Recipe beside whose teachers the localisers lie, which no recipe changes."""
 

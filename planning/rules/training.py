@@ -18,7 +18,7 @@ ITERATIONS = {"cpu": 600, "cuda": 20_000}
 EPOCHS = {"cpu": (10, 60), "cuda": (60, 300)}
 EMA_HORIZON = 0.05
 MOST_VIEWS = 25
-"""Times that teachers see a graded case. Beyond, they learn wrong labels by heart, and hand them on."""
+"""Times that teachers see a graded case, up to whole epochs. Beyond, they learn labels by heart, wrong ones too."""
 
 
 def folds(cohort: Cohort, wanted: int) -> tuple[int, str]:
@@ -85,7 +85,7 @@ def training(cohort: Cohort, hardware: Hardware, batch: int, fold_count: int) ->
     teacher_epochs = max(1, math.ceil(min(graded_share * epochs, enough)))
     decay = round(min(1 - 1 / max(EMA_HORIZON * epochs * iterations, 2), 0.999), 4)
     as_often = "each as often as the student sees it"
-    views = as_often if enough >= graded_share * epochs else f"each {MOST_VIEWS} times, lest they learn labels by heart"
+    views = as_often if enough >= graded_share * epochs else f"each about {MOST_VIEWS} times, not to learn by heart"
     teachers = f"{teacher_epochs} epochs of graded cases alone show teachers {views}; "
     return TrainingPlan(teacher_epochs, epochs, iterations, round(graded_share, 4), 1e-3, 1e-2, decay), (
         f"an epoch sees about {cases} training cases in {iterations} batches; {epochs} epochs make "
