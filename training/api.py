@@ -90,6 +90,8 @@ def train(
         "teachers": teachers,
         "pretrained": None if pretrained is None else str(pretrained),
         "lora_rank": lora_rank,
+        "compile": compile,
+        "covariates": covariates,
     }
     chosen = read_preset(preset)
     opening = partial(
@@ -117,8 +119,6 @@ def train(
             "seed": seed,
             "quiet": quiet,
             "restart": restart,
-            "compile": compile,
-            "covariates": covariates,
         }
         launch(num_gpus, {"fold": fold, **own, **options})
         return run.model
@@ -158,18 +158,22 @@ def _train_fold(run: Run, fold: int, stop: StopRequest, *, restart: bool, option
     from reactkd_auto.progress import log_to_file
     from reactkd_auto.training.determinism import deterministic
     from reactkd_auto.training.folders import forget, prepare_model_folder
-    from reactkd_auto.training.stages import run_stages
+    from reactkd_auto.training.stages import check_finished, run_stages
     from reactkd_auto.training.validation import validate_fold
 
     folder = run.model.fold(fold)
     with locked(folder, "validation"):
         if restart:
             forget(run, fold)
-        prepare_model_folder(run, fold, options)
+        finished = run.model.student_weights(fold).exists()
+        if finished:
+            check_finished(run, fold)
+        else:
+            prepare_model_folder(run, fold, options)
         handler = log_to_file(folder / "training.log")
         try:
             with deterministic(run.device):
-                if run.model.student_weights(fold).exists():
+                if finished:
                     logger.info("fold %d is finished (%s); --restart begins anew.", fold, folder)
                 else:
                     run_stages(run, fold, stop)

@@ -39,8 +39,9 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
     model.write_config(
         ModelConfig(run.preset.name, run.preset.channels(run.dataset), run.seed, run.preset.student_covariates)
     )
+    described = {**options, "fold": fold, "processes": run.ranks.count}
     for folder in (model.path, model.fold(fold)):
-        write_run(folder, seed=run.seed, plan_hash=run.plan.hash, options={**options, "fold": fold})
+        write_run(folder, seed=run.seed, plan_hash=run.plan.hash, options=described)
 
 
 def forget(run: Run, fold: int) -> None:

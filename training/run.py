@@ -260,8 +260,13 @@ def variant(preset: Preset, teachers: TeacherMode | None, start: str | None) -> 
         preset: Its preset.
         teachers: That were asked for; None: as the preset says.
         start: `PretrainedFolder.variant`; None: from random weights.
+
+    Raises:
+        UserError: Teachers were asked for, and the preset has none.
     """
-    mode = teachers if preset.distil and teachers != preset.teacher_mode else None
+    if teachers and not preset.distil:
+        raise UserError(f"teachers {teachers}: preset {preset.name} learns from labels alone, expected one that distils.")
+    mode = teachers if teachers != preset.teacher_mode else None
     covariates = "covariates" if preset.student_covariates else None
     return "_".join(part for part in (mode, covariates, start) if part) or None
 

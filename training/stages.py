@@ -26,6 +26,9 @@ from reactkd_auto.training.stop import StopRequest
 
 logger = logging.getLogger(__name__)
 
+LEARNT_FROM = ("localiser", "teachers")
+"""Settings of a student that are digests of other trainings."""
+
 
 def run_stages(run: Run, fold: int, stop: StopRequest) -> None:
     """All stages of one fold; what is finished already is left alone."""
@@ -64,6 +67,19 @@ def train_student(run: Run, fold: int, stop: StopRequest) -> None:
         with atomic_path(run.model.localiser_weights(fold)) as temporary:
             shutil.copyfile(localiser, temporary)
     save_weights(run.model.student_weights(fold), merged(average.student))
+
+
+def check_finished(run: Run, fold: int) -> None:
+    """Refuse a finished fold that was trained with other settings than the run's, so that nobody takes it for theirs.
+
+    What it learnt from may be gone by now, or trained anew; that changes nothing about it.
+
+    Raises:
+        UserError: Naming the first difference.
+    """
+    folder = run.model.fold(fold)
+    found = read_json(folder / "settings.json")
+    check_settings(folder, {k: v for k, v in found.items() if k not in LEARNT_FROM}, _plain(run.settings("student")))
 
 
 def _learnt_from(run: Run, fold: int) -> dict[str, str]:
@@ -126,9 +142,15 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
     """
     path = folder / "settings.json"
     if path.exists():
-        check_settings(folder, read_json(path), json.loads(json.dumps(to_plain(settings))))
+        check_settings(folder, read_json(path), _plain(settings))
     else:
         write_json(path, settings)
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """As they are read back."""
+    read: dict[str, Any] = json.loads(json.dumps(to_plain(settings)))
+    return read
 
 
 def tell_size(folder: Path, name: str, network: nn.Module, run: Run) -> None:

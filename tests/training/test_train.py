@@ -174,6 +174,15 @@ def test_a_second_call_says_that_the_fold_is_finished_and_restart_repeats_it(mak
     assert weights.read_bytes() == before[0]
 
 
+def test_a_finished_fold_is_not_taken_for_one_of_another_length(make_cohort):
+    cohort = make_cohort()
+    fold = run(cohort, epochs=1, iterations=1).fold(0)
+    before = {name: (fold / name).read_bytes() for name in ("run.json", "settings.json", "student.safetensors")}
+    with pytest.raises(UserError, match=r"fold_0: was trained with epochs 1, this run expects 2; .* --restart"):
+        run(cohort, epochs=2, iterations=1)
+    assert {name: (fold / name).read_bytes() for name in before} == before
+
+
 def test_all_folds_are_pooled_and_teachers_are_shared_between_presets(make_cohort, evaluated):
     cohort = make_cohort()
     model = run(cohort, fold="all")

@@ -106,6 +106,7 @@ def ablate(
     wanted = tuple(dict.fromkeys(Recipe.parse(text) for text in recipes))
     chosen = tuple(range(place.folds)) if folds is None else tuple(folds)
     _check_start(wanted, pretrained)
+    models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     judging = Judging(_reference(wanted, reference), chosen, on_external)
     mine = share(trainings(wanted, seeds, chosen), num_parts=num_parts, part_id=part_id)
     settings = {"plan": plan, "epochs": epochs, "iterations": iterations, "device": device, "quiet": quiet}
@@ -115,7 +116,6 @@ def ablate(
     else:
         devices = 1 if device == "cuda" or choose_device(device).type == "cuda" else 0
         failures = perform_side_by_side(mine, doing, execution=execution, devices=devices)
-    models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     read = partial(_external, place=place, folds=chosen, device=device, quiet=quiet)
     gathered = gather(models, chosen, read if on_external else partial(out_of_fold, folds=chosen))
     folder = Path(output) if output is not None else place.results / "ablation"

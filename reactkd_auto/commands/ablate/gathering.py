@@ -52,7 +52,7 @@ def gather(
         read: Tables of a finished model by who answered, as in `ROWS`.
     """
     finished = {
-        recipe: {seed for seed, model in by_seed.items() if set(folds) <= set(model.finished_folds())}
+        recipe: {seed for seed, model in by_seed.items() if all(_finished(model, fold) for fold in folds)}
         for recipe, by_seed in models.items()
     }
     seeds = tuple(sorted(set.intersection(*finished.values())))
@@ -65,6 +65,11 @@ def gather(
             for who, table in (read(by_seed[seed]) or {}).items():
                 tables.setdefault(ROWS[who].format(recipe.name), {})[seed] = table
     return Gathered({name: of for name, of in tables.items() if set(of) == set(seeds)}, seeds, missing)
+
+
+def _finished(model: ModelFolder, fold: int) -> bool:
+    """Whether a fold is trained and judged; in between, its training was stopped, or another machine is at it."""
+    return fold in model.finished_folds() and (model.fold(fold) / "validation" / OUT_OF_FOLD["student"]).exists()
 
 
 def out_of_fold(model: ModelFolder, folds: Sequence[int]) -> dict[str, Any]:

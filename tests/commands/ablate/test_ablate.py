@@ -11,6 +11,7 @@ from reactkd_auto.commands.ablate import ablate, api
 from reactkd_auto.commands.ablate.command import main
 from reactkd_auto.covariates import write_covariates
 from reactkd_auto.dataset import Covariate, write_dataset
+from reactkd_auto.errors import UserError
 from reactkd_auto.training import pretrain
 
 RECIPES = ("baseline", "auto")
@@ -57,6 +58,9 @@ def test_parts_train_their_share_and_any_later_call_makes_the_table(make_cohort,
     ablate(**options(cohort, seeds=[0, 1]))
     assert json.loads((folder / "ablation.json").read_text())["seeds"] == [0]
     assert "auto seed 1" in (folder / "ablation.html").read_text()
+
+    (cohort.results / "auto_seed0" / "fold_1" / "validation" / "predictions.csv").unlink()  # stopped before it was judged
+    assert ablate(**options(cohort)) is None
 
 
 def test_a_signal_ends_it_with_one_sentence_and_the_same_call_continues(make_cohort, monkeypatch, capsys):
@@ -119,6 +123,13 @@ def test_pretrained_encoders_and_recipes_that_take_them_belong_together(make_coh
     assert "recipe baseline:pretrained: found no --pretrained" in capsys.readouterr().err
     assert main([*common, "--pretrained", str(tmp_path)]) == 2
     assert "expected one such as baseline:pretrained" in capsys.readouterr().err
+
+
+def test_teachers_of_a_recipe_that_has_none_are_refused_before_anything_is_trained(make_cohort):
+    cohort = make_cohort()
+    with pytest.raises(UserError, match="teachers in_sample: preset baseline learns from labels alone"):
+        ablate(**options(cohort, recipes=["auto", "baseline:in_sample"]))
+    assert weights(cohort) == {}
 
 
 def test_bad_recipes_are_one_sentence(make_cohort, capsys):
