@@ -265,7 +265,7 @@ def variant(preset: Preset, teachers: TeacherMode | None, start: str | None) -> 
         UserError: Teachers were asked for, and the preset has none.
     """
     if teachers and not preset.distil:
-        raise UserError(f"teachers {teachers}: preset {preset.name} learns from labels alone, expected one that distils.")
+        raise UserError(f"teachers {teachers}: preset {preset.name} has none, expected one that learns from teachers.")
     mode = teachers if teachers != preset.teacher_mode else None
     covariates = "covariates" if preset.student_covariates else None
     return "_".join(part for part in (mode, covariates, start) if part) or None

@@ -59,7 +59,8 @@ def test_parts_train_their_share_and_any_later_call_makes_the_table(make_cohort,
     assert json.loads((folder / "ablation.json").read_text())["seeds"] == [0]
     assert "auto seed 1" in (folder / "ablation.html").read_text()
 
-    (cohort.results / "auto_seed0" / "fold_1" / "validation" / "predictions.csv").unlink()  # stopped before it was judged
+    # One that was stopped between its last weights and its judgement:
+    (cohort.results / "auto_seed0" / "fold_1" / "validation" / "predictions.csv").unlink()
     assert ablate(**options(cohort)) is None
 
 
@@ -127,7 +128,7 @@ def test_pretrained_encoders_and_recipes_that_take_them_belong_together(make_coh
 
 def test_teachers_of_a_recipe_that_has_none_are_refused_before_anything_is_trained(make_cohort):
     cohort = make_cohort()
-    with pytest.raises(UserError, match="teachers in_sample: preset baseline learns from labels alone"):
+    with pytest.raises(UserError, match="teachers in_sample: preset baseline has none"):
         ablate(**options(cohort, recipes=["auto", "baseline:in_sample"]))
     assert weights(cohort) == {}
 
