@@ -25,6 +25,7 @@ class TrainingState:
         model, ema, optimiser: State dictionaries.
         sums: Of the losses since the epoch began.
         seconds: Spent in the epoch so far.
+        waiting: Of these, for batches.
         history: One row of metrics a finished epoch.
     """
 
@@ -35,6 +36,7 @@ class TrainingState:
     optimiser: dict[str, Any] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    waiting: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
 

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 BatchT = TypeVar("BatchT")
 BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
 GRADIENT_NORM = 1.0
+TOKENS = "tokens"
+"""What networks call their parameters that stand in for a missing channel."""
 
 
 class Task(Protocol[BatchT_contra]):
@@ -109,7 +111,6 @@ class _Loop(Generic[BatchT]):
         self.journal = Journal(job.folder, title=job.title, epochs=job.schedule.epochs)
         self.state = TrainingState(settings=dict(job.settings))
         self.sums: dict[str, Tensor] = {}
-        self.waited = 0.0
         self.signal: int | None = None  # that some rank has received; all heed it after the same iteration
 
     def resume(self) -> None:
@@ -141,7 +142,7 @@ class _Loop(Generic[BatchT]):
         for i in track(rest, what=self.job.title, quiet=self.job.quiet):
             asked = time.perf_counter()
             batch = next(batches)
-            self.waited += time.perf_counter() - asked
+            state.waiting += time.perf_counter() - asked
             self.iterate(batch, stop)
             state.seconds = time.perf_counter() - began
             if self.signal is not None and i + 1 < iterations:
@@ -226,12 +227,12 @@ class _Loop(Generic[BatchT]):
         epoch = state.iteration // iterations
         row = {"epoch": float(epoch), **{n: float(v) / iterations for n, v in self.sums.items()}}
         row["learning_rate"] = self.optimiser.param_groups[0]["lr"]
-        row |= {"seconds": state.seconds, "waiting_seconds": self.waited}
+        row |= {"seconds": state.seconds, "waiting_seconds": state.waiting}
         leads, watched = self.job.ranks.leads, epoch % self.job.watch_every == 0 or epoch == self.job.schedule.epochs
         if leads and watched:
             row |= self.job.task.watch(self.ema.module)
         state.history.append(row)
-        self.sums, state.seconds, self.waited = {}, 0.0, 0.0
+        self.sums, state.seconds, state.waiting = {}, 0.0, 0.0
         self.save()
         if leads:
             self.journal.record(state.history)
@@ -248,9 +249,10 @@ class _Loop(Generic[BatchT]):
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for matrices and kernels; none for biases, norms and tokens."""
-    trained = [p for p in module.parameters() if p.requires_grad]
+    """Weight decay for matrices and kernels; none for biases, norms and what stands in for a missing channel."""
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    decays = {name: p.ndim > 1 and name.rpartition(".")[2] != TOKENS for name, p in trained.items()}
     return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for name, p in trained.items() if decays[name]], "weight_decay": weight_decay},
+        {"params": [p for name, p in trained.items() if not decays[name]], "weight_decay": 0.0},
     ]

@@ -114,6 +114,11 @@ class Preset:
         """Whether teachers are trained and the student learns from them; otherwise labels only."""
         return self.teachers is not None
 
+    @property
+    def structure_alone(self) -> bool:
+        """Whether the only teacher is the structure-function one, which says nothing of a case with a CT alone."""
+        return self.weighting == "structure"
+
     def channels(self, dataset: Dataset) -> tuple[str, ...]:
         """Names of the student's channels, the base first.
 

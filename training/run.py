@@ -25,6 +25,7 @@ from reactkd_auto.training.losses import DistillationLoss
 from reactkd_auto.training.preset import Preset, TeacherMode, TeacherRecipe, read_teacher_recipe
 from reactkd_auto.training.pretrained_start import PretrainedFolder, open_pretrained
 from reactkd_auto.training.schedule import Schedule
+from reactkd_auto.training.structure_alone import check_structure_alone
 from reactkd_auto.workspace import Workspace
 
 Stage = Literal["segmentation", "teachers", "student"]
@@ -239,6 +240,7 @@ def open_run(
         pretrained=start,
     )
     losses_of(run)
+    check_structure_alone(preset, document, run.cases.values())
     return run
 
 

@@ -71,10 +71,10 @@ def stage_number(stage: str, without: Sequence[int]) -> int:
 
     Args:
         stage: ``teachers``, ``student`` or ``localiser``, or one of `PRETRAINING`.
-        without: Folds, rising; none for `PRETRAINING`, whose numbers are those that the others begin beyond.
+        without: Folds, rising; none for `PRETRAINING`, whose numbers lie beyond all others.
     """
-    if stage in PRETRAINING:
-        return PRETRAINING.index(stage)
     stages = ("teachers", "student", "localiser")
+    if stage in PRETRAINING:
+        return len(stages) * MOST_FOLDS * (MOST_FOLDS + 2) + PRETRAINING.index(stage)
     folds = sum((fold + bool(place)) * MOST_FOLDS**place for place, fold in enumerate(without))
     return folds * len(stages) + stages.index(stage)

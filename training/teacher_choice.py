@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from reactkd_auto.cases import CaseProperties
+from reactkd_auto.errors import UserError
 from reactkd_auto.training.out_of_fold import training_logits
 from reactkd_auto.training.preset import TeacherName
 from reactkd_auto.training.readiness_verdict import FEWEST_PATIENTS
@@ -38,6 +39,9 @@ def choose_teachers(run: Run, fold: int) -> Choice:
     student's fold: one whose macro AUC is no better than that of the dose teacher, which sees the CT alone, is switched
     off, if there are patients enough to tell. In-sample teachers saw all these cases, so what they are worth is not
     known and all speak.
+
+    Raises:
+        UserError: The only teacher that the preset has is switched off.
     """
     wanted = _wanted(run)
     if len(wanted) == 1 and not run.plan.structure_function_teacher:
@@ -54,8 +58,15 @@ def choose_teachers(run: Run, fold: int) -> Choice:
         )
         return Choice(wanted, None)
     graded = [c for c in run.training_cases(fold) if c.label is not None]
-    on = tuple(head for head in wanted if head == "dose" or _better(head, logits, graded, fold)) or ("dose",)
-    return Choice(on, tuple(_mean_loss(logits[head], graded) for head in on))
+    on = tuple(head for head in wanted if head == "dose" or _better(head, logits, graded, fold))
+    if not on and run.preset.structure_alone:
+        raise UserError(
+            f"preset {run.preset.name}, fold {fold}: its only teacher knows no more than the CT alone and is switched "
+            "off, expected one that teaches; without it this is the preset baseline."
+        )
+    on = on or ("dose",)
+    seen = [c for c in graded if any(c.present[1:])] or graded  # all are compared on what each can judge
+    return Choice(on, tuple(_mean_loss(logits[head], seen) for head in on))
 
 
 def _by_merit(run: Run) -> bool:

@@ -3,7 +3,9 @@
 import csv
 import os
 import signal
+import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from reactkd_auto.errors import Interrupted, UserError
+from reactkd_auto.networks.fusion import MissingToken
 from reactkd_auto.training.loop import Job, train_stage
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
@@ -129,6 +132,39 @@ def test_metrics_have_one_row_an_epoch_with_epoch_means_whether_resumed_or_not(t
     assert [row["epoch"] for row in whole] == ["1", "2", "3"]
     assert [row["loss"] for row in whole] == [row["loss"] for row in stopped]
     assert float(whole[0]["part"]) == pytest.approx(float(whole[0]["loss"]) / 2, rel=1e-4)
+
+
+def test_time_spent_waiting_for_batches_outlives_an_interruption(tmp_path):
+    def slow(first: int) -> Generator[Tensor, None, None]:
+        for number, batch in enumerate(batches(first), start=first):
+            time.sleep(0.05 if number == 4 else 0.0)
+            yield batch
+
+    for toy in (Toy(at=5, event="terminate"), Toy()):
+        with StopRequest() as stop, suppress(Interrupted):
+            train_stage(replace(job(tmp_path, toy), batches=slow), stop)
+    with (tmp_path / "metrics.csv").open() as file:
+        waited = [float(row["waiting_seconds"]) for row in csv.DictReader(file)]
+    assert waited[1] > 0.05 > max(waited[0], waited[2])
+
+
+def test_kernels_decay_but_not_what_stands_in_for_a_missing_channel(tmp_path):
+    class Unmoved(Toy):
+        """Tokens and a kernel that no loss moves."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = nn.ModuleDict({"token": MissingToken(stages=2, width=4), "kernel": nn.Linear(4, 2)})
+
+        def step(self, batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+            return {"loss": torch.stack([0 * p.sum() for p in self.module.parameters()]).sum()}
+
+    toy = Unmoved()
+    before = {name: p.detach().clone() for name, p in toy.module.named_parameters()}
+    run(tmp_path, toy)
+    after = dict(toy.module.named_parameters())
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"kernel.weight"}
+    assert bool((after["kernel.weight"].abs() < before["kernel.weight"].abs()).all())
 
 
 def test_a_finished_stage_does_nothing_again(tmp_path, uninterrupted):

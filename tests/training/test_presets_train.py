@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reactkd_auto.cases import finished_cases, read_properties, write_properties
 from reactkd_auto.dataset import write_dataset
 from reactkd_auto.errors import UserError
 from reactkd_auto.plan import EncoderPlan, read_plan, write_plan
@@ -17,7 +18,11 @@ from reactkd_auto.training import teacher_weights, train
 from reactkd_auto.training.preset import preset_names, read_preset
 from reactkd_auto.training.teacher_weights import Votes
 
-CONDITIONS = {"dist": "a batch of 8", "logit_std": "three classes"}
+CONDITIONS = {
+    "dist": "a batch of 8",
+    "logit_std": "three classes",
+    "without_dose_teacher": "tracers everywhere",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +35,7 @@ def _only_training(monkeypatch):
 
 @pytest.fixture
 def workspace(make_cohort):
-    """A cohort whose plan, or number of classes, can be changed."""
+    """A cohort whose plan, classes or tracers can be changed."""
     cohort = make_cohort()
 
     def make(condition: str | None) -> Path:
@@ -39,6 +44,9 @@ def workspace(make_cohort):
             write_plan(preprocessed / "plan.json", replace(read_plan(preprocessed / "plan.json"), batch_size=8))
         if condition == "three classes":
             write_dataset(preprocessed, replace(cohort.dataset, classes=("benign", "malignant", "unclear")))
+        if condition == "tracers everywhere":
+            for case in finished_cases(cohort.cases):
+                write_properties(cohort.cases, replace(read_properties(cohort.cases, case), present=(True, True)))
         return cohort.workspace
 
     return make
@@ -96,6 +104,8 @@ def test_a_preset_whose_condition_is_not_met_is_refused_before_anything_is_train
     root = workspace(None)
     with pytest.raises(UserError, match="DIST correlates over a batch, found 2 samples"):
         train(0, workspace=root, preset="dist", device="cpu")
+    with pytest.raises(UserError, match="2 of 10 cases have no privileged channel"):
+        train(0, workspace=root, preset="without_dose_teacher", device="cpu")
     assert not (root / "results").exists()
 
 

@@ -13,11 +13,9 @@ from reactkd_auto.training.tutors import Tutors
 from reactkd_auto.workspace import open_workspace
 
 
-def new_task(cohort, preset):
-    place = open_workspace(cohort.workspace)
-    run = open_run(
-        place, preset=read_preset(preset), teachers="in_sample", device="cpu", epochs=1, iterations=1, quiet=True
-    )
+def new_task(cohort, preset, **changed):
+    place, preset = open_workspace(cohort.workspace), replace(read_preset(preset), **changed)
+    run = open_run(place, preset=preset, teachers="in_sample", device="cpu", epochs=1, iterations=1, quiet=True)
     teachers = build_teachers(run.plan, run.dataset, seed=5)
     return student_stage.new_task(run, 0, Tutors(teachers, {}, run.splits.assignment), ()), teachers
 
@@ -32,6 +30,15 @@ def test_the_student_is_handed_the_teachers_attention_unless_its_preset_wants_it
         not torch.equal(own.module.student.cbam.state_dict()[name], weight)
         for name, weight in teachers.cbam.state_dict().items()
     )
+
+
+def test_attention_that_is_handed_over_learns_on_unless_it_is_frozen(make_cohort):
+    cohort = make_cohort()
+    tuned, frozen = (new_task(cohort, "auto", cbam=how)[0].module.student for how in ("fine_tune", "frozen"))
+    assert all(p.requires_grad for p in tuned.parameters())
+    assert {n for n, p in frozen.named_parameters() if not p.requires_grad} == {
+        f"cbam.{n}" for n, _ in frozen.cbam.named_parameters()
+    }
 
 
 def test_a_full_dose_student_is_never_shown_a_lower_dose(make_cohort, monkeypatch):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from reactkd_auto.errors import UserError
 from reactkd_auto.training import teacher_choice as module
 from reactkd_auto.training.preset import read_preset
 from reactkd_auto.training.teacher_choice import choose_teachers
@@ -66,7 +67,8 @@ def test_one_teacher_alone_may_be_wanted_and_is_judged_as_others_are(run, monkey
     know(monkeypatch, run, fused=3.0, structure=2.0, dose=0.5)
     assert choose_teachers(run, 0).heads == ("structure",)
     know(monkeypatch, run, fused=3.0, structure=0.2, dose=2.0)
-    assert choose_teachers(run, 0).heads == ("dose",)
+    with pytest.raises(UserError, match="without_dose_teacher, fold 0: its only teacher .* is switched off"):
+        choose_teachers(run, 0)
     run.preset = read_preset("without_structure_teacher")
     know(monkeypatch, run, fused=3.0, structure=2.0, dose=0.5)
     assert choose_teachers(run, 0).heads == ("dose",)
@@ -89,6 +91,18 @@ def test_cases_without_pet_say_nothing_of_teachers_that_see_pet(run, monkeypatch
     run.training_cases = lambda fold: bare
     know(monkeypatch, run, fused=0.2, structure=0.2, dose=3.0)
     assert choose_teachers(run, 0).heads == ("fused", "structure", "dose")
+
+
+def test_teachers_losses_are_compared_on_cases_that_all_of_them_can_judge(run, monkeypatch):
+    know(monkeypatch, run, fused=3.0, structure=2.0, dose=0.5)
+    everywhere = choose_teachers(run, 0).losses
+    cases = run.training_cases(0)
+    bare = [replace(c, case=f"bare {c.case}", present=(True, False)) for c in cases if c.label is not None]
+    known = module.training_logits(run, 0)
+    wrong = {f"bare {c.case}": [3.0 * c.label, -3.0 * c.label] for c in cases if c.label is not None}
+    monkeypatch.setattr(module, "training_logits", lambda *_: {head: rows | wrong for head, rows in known.items()})
+    run.training_cases = lambda fold: [*cases, *bare]
+    assert choose_teachers(run, 0).losses == everywhere
 
 
 def test_of_in_sample_teachers_nothing_is_known_and_the_log_says_so(run, monkeypatch, caplog):
