@@ -128,7 +128,7 @@ def describe_model(
         patients = len({c.patient for c in fingerprint.cases})
         rows.append(("cohort", f"{len(fingerprint.cases)} cases of {patients} patients; graded: {shares}"))
     extent = " × ".join(f"{s * n:.0f}" for s, n in zip(plan.spacing_mm, plan.patch_size, strict=True))
-    privileged = ", ".join(dataset.channels[i].name for i in dataset.privileged) or "none"
+    privileged = ", ".join(c.name for c in dataset.channels if c.name not in config.channels) or "none"
     rows += [
         ("looks at", ", ".join(config.channels)),
         ("channels only its teachers saw", privileged if config.preset != "baseline" else "none (baseline preset)"),

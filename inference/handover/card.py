@@ -52,7 +52,7 @@ def model_card(model: ModelFolder, fingerprint: Fingerprint | None, metrics: Map
         version=metadata.version("reactkd_auto"),
         folds=folds,
         extent=extent,
-        privileged=[dataset.channels[i].name for i in dataset.privileged],
+        privileged=[c.name for c in dataset.channels if c.name not in config.channels],
         regions=[f"{r.name} ({r.role})" for r in dataset.regions],
         localised=localised,
         searched=_searched(fingerprint),

@@ -141,22 +141,31 @@ def test_entropy_is_zero_when_sure_and_one_when_even() -> None:
     assert normalised_entropy([1 / 3] * 3) == pytest.approx(1.0)
 
 
-def test_the_model_is_described_with_what_only_its_teachers_saw() -> None:
+def describe(*channels: str) -> ModelFacts:
     dataset = small_dataset()
-    facts = describe_model(
+    return describe_model(
         plan=small_plan(),
         dataset=dataset,
-        config=ModelConfig("auto", ("CT",), 3),
+        config=ModelConfig("auto", channels, 3),
         folds=[0],
         fingerprint=None,
         calibration=calibration_of(dataset.classes, cases=15),
     )
+
+
+def test_the_model_is_described_with_what_only_its_teachers_saw() -> None:
+    facts = describe("CT")
     rows = dict(facts.rows)
-    assert rows["channels only its teachers saw"] == "FDG, ACE"
+    assert (rows["looks at"], rows["channels only its teachers saw"]) == ("CT", "FDG, ACE")
     assert small_plan().hash in rows["plan"]
     assert "from 15 out-of-fold answers; sets promise 90% over all cases" in rows["calibration"]
     assert any("1 of 3 folds" in w for w in facts.warnings)
     assert any("not for each class" in w for w in facts.warnings)
+
+
+def test_what_the_student_sees_too_is_not_called_its_teachers_alone() -> None:
+    rows = dict(describe("CT", "FDG").rows)
+    assert (rows["looks at"], rows["channels only its teachers saw"]) == ("CT, FDG", "ACE")
 
 
 def test_the_vendored_viewer_is_the_one_whose_hash_is_written_beside_it() -> None:

@@ -15,6 +15,7 @@ from reactkd_auto.inference.command import main as predict
 from reactkd_auto.inference.export_command import main as export
 from reactkd_auto.inference.install_command import main as install
 from reactkd_auto.jsonio import write_json
+from reactkd_auto.model_folder import ModelConfig, ModelFolder
 from reactkd_auto.plan import ZoomedCase
 from tests.inference.conftest import measured_case, plan_for_tests, write_cohort, write_model
 
@@ -149,6 +150,15 @@ def test_the_card_says_what_the_folder_holds(exported):
         assert line in card
     assert "learnt on images of at most" in card
     assert "kappa" not in card
+
+
+def test_the_card_tells_what_the_student_sees_from_what_only_its_teachers_saw(trained, tmp_path):
+    model = ModelFolder(shutil.copytree(trained, tmp_path / "model"))
+    model.write_config(ModelConfig("auto", ("CT", "FDG"), 0))
+    assert export(["-m", str(model.path), "-o", str(tmp_path / "x.zip")]) == 0
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        card = archive.read("MODEL_CARD.md").decode()
+    assert "| looks at | CT, FDG |\n| channels that only its teachers saw | ACE |" in card
 
 
 def test_without_evidence_the_card_claims_none(model, tmp_path):
