@@ -156,7 +156,7 @@ class Dataset:
 
     @property
     def privileged(self) -> tuple[int, ...]:
-        """Indices of the channels that only the teacher sees."""
+        """Indices of the channels that teachers see, and a student only where it is asked to."""
         return tuple(range(1, len(self.channels)))
 
     def session_of(self, channel: int) -> Session | None:

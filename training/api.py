@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ def train(
     num_gpus: int = 1,
     compile: bool = False,
     covariates: bool = False,
+    student_channels: Sequence[str] | None = None,
     pretrained: Path | str | None = None,
     lora_rank: int | None = None,
 ) -> ModelFolder:
@@ -63,6 +65,8 @@ def train(
         compile: Compile the encoders with ``torch.compile``: minutes at the beginning of each stage, faster steps.
 
         covariates: Show the clinical covariates that ``dataset.json`` names to the student too, not to teachers alone.
+        student_channels: Names of the channels that the student sees wherever a case has them; it always sees the base,
+            named or not. None: as the preset says.
         pretrained: Folder of `pretrain`, with whose weights encoders begin; None: with random ones.
         lora_rank: Freeze the pretrained convolutions and let them learn updates of this rank (LoRA); None: train them.
 
@@ -88,6 +92,7 @@ def train(
         "epochs": epochs,
         "iterations": iterations,
         "teachers": teachers,
+        "student_channels": ",".join(student_channels) if student_channels else None,
         "pretrained": None if pretrained is None else str(pretrained),
         "lora_rank": lora_rank,
         "compile": compile,
@@ -99,7 +104,11 @@ def train(
         open_workspace(workspace),
         dataset=dataset,
         plan=plan,
-        preset=replace(chosen, student_covariates=chosen.student_covariates or covariates),
+        preset=replace(
+            chosen,
+            student_covariates=chosen.student_covariates or covariates,
+            student_channels=tuple(student_channels or chosen.student_channels),
+        ),
         teachers=teachers,
         device=device,
         seed=seed,

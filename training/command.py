@@ -23,11 +23,12 @@ Train one fold: first the teachers (PET/CT and low-dose CT), then the student, w
 The fold's cases are kept apart: they are watched while training, predicted at the end, and select nothing.
 A second call continues where the first one stopped, and a finished fold says so. Ctrl+C saves before it stops.
 
-  reactkd_train 0                     fold 0 of the only dataset
-  reactkd_train all -d 3              every fold of dataset 3
-  reactkd_train 0 --num_gpus 4        on four GPUs of this machine
-  reactkd_train 0 --preset baseline   labels only, for comparison
-  reactkd_train 0 --preset paper      the published recipe, for comparison
+  reactkd_train 0                             fold 0 of the only dataset
+  reactkd_train all -d 3                      every fold of dataset 3
+  reactkd_train 0 --num_gpus 4                on four GPUs of this machine
+  reactkd_train 0 --student_channels CT,FDG   a student that takes an FDG-PET, too, where there is one
+  reactkd_train 0 --preset baseline           labels only, for comparison
+  reactkd_train 0 --preset paper              the published recipe, for comparison
 
 presets:
 """
@@ -50,6 +51,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--covariates", action="store_true", help="show the student the clinical covariates, too, that teachers see"
+    )
+    parser.add_argument(
+        "--student_channels",
+        type=_names,
+        metavar="CT,FDG",
+        help="channels that the student sees wherever a case has them, as dataset.json names them; it always sees the "
+        "first one, and that alone if this is left out",
     )
     parser.add_argument(
         "--pretrained", type=Path, metavar="FOLDER", help="encoders begin with the weights that reactkd_pretrain made"
@@ -87,6 +95,10 @@ def _fold(text: str) -> int | str:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number or all") from None
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _program(arguments: argparse.Namespace) -> int:

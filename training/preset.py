@@ -71,7 +71,8 @@ class Preset:
         modality_dropout: Probability that a channel (never the base) is hidden from a student that sees several.
         modality_dropout_warmup: Share of the epochs over which that probability rises from 0.
         cbam: What the student does with the attention module it is handed; ``own``: it is handed none.
-        student_channels: Channels the student sees; empty: the base alone.
+        student_channels: Channels the student sees wherever a case has them, the base among them or not; empty: the
+            base alone.
         weight_decay_factor: Times the planned weight decay, for the student.
         student_covariates: Whether the student sees the dataset's clinical covariates, as teachers always do.
         student_dose: ``drawn`` for each sample in the planned range, or always ``full``.
@@ -123,11 +124,17 @@ class Preset:
         """Names of the student's channels, the base first.
 
         Raises:
-            UserError: A channel that the dataset does not have.
+            UserError: A channel that the dataset does not have, or one twice.
         """
-        for name in self.student_channels:
-            dataset.channel_index(name)
-        others = tuple(c.name for c in dataset.channels[1:] if c.name in self.student_channels)
+        given, known = self.student_channels, [c.name for c in dataset.channels]
+        for number, name in enumerate(given):
+            if name not in known or name in given[:number]:
+                what = "named twice" if name in known else "unknown"
+                raise UserError(
+                    f"--student_channels {','.join(given)}: {name!r} is {what}, expected some of {', '.join(known)}, "
+                    "each once."
+                )
+        others = tuple(c.name for c in dataset.channels[1:] if c.name in given)
         return (dataset.base.name, *others)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from reactkd_auto.cases import CaseProperties, finished_cases, read_properties
 from reactkd_auto.covariates import stored_covariates
-from reactkd_auto.dataset import Dataset, read_dataset
+from reactkd_auto.dataset import Dataset, check_safe_name, read_dataset
 from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import content_hash, to_plain
@@ -208,7 +208,8 @@ def open_run(
     data, splits = read_dataset(preprocessed), read_splits(preprocessed)
     if splits.hash != document.splits_hash:
         raise UserError(f"{preprocessed / 'splits.json'}: not the folds of {path.name}, expected those; plan again.")
-    preset.channels(data)
+    channels = preset.channels(data)
+    preset = replace(preset, student_channels=channels if len(channels) > 1 else ())
     if preset.student_covariates and not data.covariates:
         raise UserError(f"--covariates: {preprocessed / 'dataset.json'} names none, expected some; plan again.")
     if document.batch_size % ranks.count:
@@ -221,7 +222,7 @@ def open_run(
     run = Run(
         preprocessed=preprocessed,
         results=workspace.results(folder, document.name),
-        name=model_name(preset.name, variant(preset, teachers, start.variant if start else None), seed),
+        name=model_name(preset.name, variant(preset, data, teachers, start.variant if start else None), seed),
         plan=document,
         dataset=data,
         splits=splits,
@@ -255,22 +256,37 @@ def losses_of(run: Run) -> dict[str, DistillationLoss]:
     )
 
 
-def variant(preset: Preset, teachers: TeacherMode | None, start: str | None) -> str | None:
+def variant(preset: Preset, dataset: Dataset, teachers: TeacherMode | None, start: str | None) -> str | None:
     """What of a model differs from its preset by the call's options, as its folder is called.
 
+    A student of several channels is called by all of them, last of all, such as ``in_sample_CT+FDG``: nothing else
+    holds a ``+``, so names of different models differ, whatever the channels are called.
+
     Args:
-        preset: Its preset.
+        preset, dataset: Its own.
         teachers: That were asked for; None: as the preset says.
         start: `PretrainedFolder.variant`; None: from random weights.
 
     Raises:
-        UserError: Teachers were asked for, and the preset has none.
+        UserError: Teachers were asked for and the preset has none, or a channel that the dataset does not have, or whose
+            name cannot be part of a folder's.
     """
     if teachers and not preset.distil:
         raise UserError(f"teachers {teachers}: preset {preset.name} has none, expected one that learns from teachers.")
     mode = teachers if teachers != preset.teacher_mode else None
     covariates = "covariates" if preset.student_covariates else None
-    return "_".join(part for part in (mode, covariates, start) if part) or None
+    channels = preset.channels(dataset)
+    seen = _in_a_path(channels) if len(channels) > 1 else None
+    return "_".join(part for part in (mode, covariates, start, seen) if part) or None
+
+
+def _in_a_path(channels: tuple[str, ...]) -> str:
+    try:
+        for name in channels:
+            check_safe_name(name, "channel name")
+    except ValueError as error:
+        raise UserError(f"--student_channels: {error}, because the model folder is called by it.") from None
+    return "+".join(channels)
 
 
 def _teacher_mode(preset: Preset, wanted: TeacherMode | None, folds: int) -> TeacherMode:

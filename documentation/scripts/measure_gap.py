@@ -6,8 +6,9 @@
 Workspace of a trained synthetic cohort (fold 0, seed 0), workspace of the new patients, their seed and number, the
 recipes of ``reactkd_ablate`` to compare: the reference first. The new patients come from the training's
 scanner, are preprocessed by the training's plan at full dose into ``new_patients/judged``, and count with their true
-classes. The teachers see each patient's CT and tracers, students the CT; regions as drawn. Prints a Markdown table:
-macro AUC, and the share (student − reference) / (fused teacher − reference), with 95 % intervals over patients.
+classes. The teachers see each patient's CT and tracers, students the CT and what their recipe names; regions as drawn.
+Prints a Markdown table: macro AUC, and the share (student − reference) / (fused teacher − reference), with 95 %
+intervals over patients.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def ask(recipe: Recipe, run: Run, cases: list[CaseProperties], judged: dict[str,
     """Probabilities of the new patients by a recipe's student and by the teachers that it learnt from."""
     student = new_student(run)
     load_weights(run.model.student_weights(FOLD), student)
-    answers = {recipe.name: student_answers(student.eval(), cases, channels=("CT",), flips=True, **judged)}
+    channels = run.preset.channels(run.dataset)
+    answers = {recipe.name: student_answers(student.eval(), cases, channels=channels, flips=True, **judged)}
     if run.preset.distil:
         logits = teacher_logits(load_teachers(run, FOLD), cases, **judged)
         answers |= {f"teachers, {head}": probabilities(rows) for head, rows in logits.items()}
@@ -78,7 +80,12 @@ def main(workspace: Path, patients: Path, seed: int, count: int, *names: str) ->
     """Ask all models and print the table."""
     recipes = [Recipe.parse(name) for name in names]
     runs = [
-        open_run(open_workspace(workspace), preset=read_preset(r.preset), teachers=r.teachers, device="cpu")
+        open_run(
+            open_workspace(workspace),
+            preset=replace(read_preset(r.preset), student_channels=r.channels),
+            teachers=r.teachers,
+            device="cpu",
+        )
         for r in recipes
     ]
     properties, judged = prepare(runs[0], patients)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reactkd_auto.dataset import read_dataset
+from reactkd_auto.dataset import Dataset, read_dataset
 from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import Execution
@@ -41,13 +41,15 @@ class Place:
     raw: Path
     results: Path
     folds: int
-    classes: tuple[str, ...]
+    document: Dataset
 
     def model(self, recipe: Recipe, seed: int) -> ModelFolder:
         """Model folder of a recipe and seed, as training names it."""
         from reactkd_auto.training.run import variant
 
-        differs = variant(read_preset(recipe.preset), recipe.teachers, recipe.start)
+        preset = read_preset(recipe.preset)
+        preset = replace(preset, student_channels=recipe.channels or preset.student_channels)
+        differs = variant(preset, self.document, recipe.teachers, recipe.start)
         return ModelFolder(self.results / model_name(recipe.preset, differs, seed))
 
 
@@ -84,7 +86,8 @@ def ablate(
 
     Args:
         dataset, workspace, plan, epochs, iterations, device: As for training.
-        recipes: ``PRESET``, with ``:in_sample`` or ``:cross_fitted``, then ``:pretrained`` or ``:pretrained_loraR``.
+        recipes: ``PRESET``, with ``:in_sample`` or ``:cross_fitted``, then ``:pretrained`` or ``:pretrained_loraR``,
+            then the student's channels, such as ``:CT+FDG``.
         seeds: Of training; each is a training of its own.
         folds: None: every fold of the plan.
         reference: Recipe that the others are compared with; None: the first.
@@ -109,6 +112,7 @@ def ablate(
     models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     judging = Judging(_reference(wanted, reference), chosen, on_external)
     mine = share(trainings(wanted, seeds, chosen), num_parts=num_parts, part_id=part_id)
+    models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     settings = {"plan": plan, "epochs": epochs, "iterations": iterations, "device": device, "quiet": quiet}
     doing = partial(_train, place=place, pretrained=pretrained, settings=settings)
     if execution is None:
@@ -126,7 +130,7 @@ def ablate(
         "pretrained": pretrained,
         **settings,
     }
-    written = _write(folder, gathered, place.classes, judging, options)
+    written = _write(folder, gathered, place.document.classes, judging, options)
     if failures:
         raise UserError(f"{len(failures)} of {len(mine)} trainings failed, the first: {next(iter(failures.values()))}")
     return written
@@ -136,8 +140,8 @@ def _place(dataset: str | None, workspace: Path | str | None, plan: str) -> Plac
     space = open_workspace(workspace)
     name = space.find_dataset(dataset)
     preprocessed = space.preprocessed(name)
-    folds, classes = read_splits(preprocessed).folds, read_dataset(preprocessed).classes
-    return Place(space.root, name, space.raw_dataset(name), space.results(name, plan), folds, classes)
+    folds, document = read_splits(preprocessed).folds, read_dataset(preprocessed)
+    return Place(space.root, name, space.raw_dataset(name), space.results(name, plan), folds, document)
 
 
 def _reference(recipes: Sequence[Recipe], reference: str | None) -> str:
@@ -166,6 +170,7 @@ def _train(training: Training, *, place: Place, pretrained: Path | str | None, s
         workspace=place.workspace,
         preset=training.recipe.preset,
         teachers=training.recipe.teachers,
+        student_channels=training.recipe.channels,
         seed=training.seed,
         pretrained=pretrained if training.recipe.start else None,
         lora_rank=training.recipe.lora_rank,

@@ -14,12 +14,14 @@ from .api import DEFAULT_RECIPES, ablate
 DESCRIPTION = """\
 Train recipes with several seeds on the folds of a plan, and compare them on the same patients.
 
-A recipe is a preset of reactkd_train, with :in_sample or :cross_fitted for teachers other than its usual ones, and
-:pretrained or :pretrained_lora4 (a rank) for encoders that begin with the weights of --pretrained. What is finished is
-not trained again, so a cut run is continued by the same call, and several machines share the work by parts; any later
-call without training left to do makes the table: ablation.html, ablation.md and ablation.json.
+A recipe is a preset of reactkd_train, with :in_sample or :cross_fitted for teachers other than its usual ones,
+:pretrained or :pretrained_lora4 (a rank) for encoders that begin with the weights of --pretrained, and :CT+FDG for a
+student that sees these channels. What is finished is not trained again, so a cut run is continued by the same call, and
+several machines share the work by parts; any later call without training left to do makes the table: ablation.html,
+ablation.md and ablation.json.
 
   reactkd_ablate --recipes baseline auto auto:in_sample --seeds 0 1 2
+  reactkd_ablate --recipes auto auto:CT+FDG
   reactkd_ablate --recipes auto auto:pretrained auto:pretrained_lora4 --pretrained FOLDER
   reactkd_ablate --recipes baseline auto --seeds 0 1 2 --num_parts 4 --part_id $SLURM_ARRAY_TASK_ID"""
 
@@ -33,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--recipes",
         nargs="+",
         default=DEFAULT_RECIPES,
-        help="PRESET, with :in_sample or :cross_fitted, then :pretrained or :pretrained_loraR",
+        help="PRESET, with :in_sample or :cross_fitted, then :pretrained or :pretrained_loraR, then :CT+FDG",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=(0,), help="of training")
     parser.add_argument("-f", "--folds", nargs="+", type=int, help="folds; every one if left out")

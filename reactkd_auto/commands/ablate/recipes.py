@@ -25,16 +25,18 @@ class Recipe:
         teachers: Whether its teachers saw the cases that the student learns from; None: as the preset says.
         start: ``pretrained``: encoders begin with pretrained weights; ``pretrained_loraR``: these are frozen and learn
             updates of rank R; None: random weights.
+        channels: Names of the channels that its student sees; empty: as the preset says.
     """
 
     preset: str
     teachers: TeacherMode | None = None
     start: str | None = None
+    channels: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """As it is asked for: ``auto``, ``auto:in_sample`` or ``auto:in_sample:pretrained_lora4``."""
-        return ":".join(part for part in (self.preset, self.teachers, self.start) if part)
+        """As it is asked for: ``auto``, ``auto:in_sample`` or ``auto:in_sample:pretrained_lora4:CT+FDG``."""
+        return ":".join(part for part in (self.preset, self.teachers, self.start, "+".join(self.channels)) if part)
 
     @property
     def lora_rank(self) -> int | None:
@@ -44,20 +46,21 @@ class Recipe:
 
     @classmethod
     def parse(cls, text: str) -> Recipe:
-        """``PRESET``, ``PRESET:TEACHERS``, ``PRESET:START`` or ``PRESET:TEACHERS:START``.
+        """``PRESET``, then as far as wanted ``:TEACHERS``, ``:START`` and ``:CHANNELS``, these joined by ``+``.
 
         Raises:
             UserError: Something else.
         """
         preset, *parts = text.split(":")
+        channels = tuple(parts.pop().split("+")) if parts and "+" in parts[-1] else ()
         teachers = next((mode for mode in get_args(TeacherMode) if parts[:1] == [mode]), None)
         start = ":".join(parts if teachers is None else parts[1:])
         if len(parts) > (teachers is not None) and not START.fullmatch(start):
             raise UserError(
                 f"recipe {text!r}: found {start!r}, expected {' or '.join(MODES)}, then pretrained or pretrained_loraR "
-                "(R a rank such as 4)."
+                "(R a rank such as 4), then channels such as CT+FDG."
             )
-        return cls(preset, teachers, start or None)
+        return cls(preset, teachers, start or None, channels)
 
 
 @dataclass(frozen=True)

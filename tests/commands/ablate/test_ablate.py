@@ -117,6 +117,15 @@ def test_recipes_with_and_without_pretrained_encoders_stand_in_one_table(make_co
     assert list(begun.values()) == [(False, None), (True, None), (True, 2)]
 
 
+def test_students_of_several_channels_stand_beside_those_of_the_ct(make_cohort):
+    cohort = make_cohort()
+    recipes = ("baseline", "baseline:CT+PET0")
+    ablate(**options(cohort, recipes=recipes))
+    rows = json.loads((cohort.results / "ablation" / "ablation.json").read_text())["recipes"]
+    assert [r["name"] for r in rows] == list(recipes)
+    assert {p.parent.parent.name for p in weights(cohort)} == {"baseline_seed0", "baseline_CT+PET0_seed0"}
+
+
 def test_pretrained_encoders_and_recipes_that_take_them_belong_together(make_cohort, tmp_path, capsys):
     cohort = make_cohort()
     common = ("-w", str(cohort.workspace), "--device", "cpu", "--quiet", "--recipes", "baseline")
@@ -140,3 +149,6 @@ def test_bad_recipes_are_one_sentence(make_cohort, capsys):
     assert "best" in capsys.readouterr().err
     assert main([*common, "baseline", "--reference", "auto"]) == 2
     assert "--reference auto: expected one of baseline" in capsys.readouterr().err
+    assert main([*common, "baseline", "auto:CT+MR"]) == 2
+    assert "--student_channels CT,MR: 'MR' is unknown, expected some of CT, PET0" in capsys.readouterr().err
+    assert not weights(cohort)

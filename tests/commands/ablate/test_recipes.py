@@ -1,5 +1,7 @@
 """Which trainings there are and who does them."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,16 @@ RECIPES = (Recipe("baseline"), Recipe("auto"), Recipe("auto", "cross_fitted"))
 
 
 @pytest.mark.parametrize(
-    "text", ["auto", "auto:cross_fitted", "paper", "kd:pretrained", "auto:in_sample:pretrained_lora4"]
+    "text",
+    [
+        "auto",
+        "auto:cross_fitted",
+        "paper",
+        "kd:pretrained",
+        "auto:in_sample:pretrained_lora4",
+        "auto:CT+FDG",
+        "kd:pretrained:CT+FDG",
+    ],
 )
 def test_a_recipe_is_called_what_it_is_asked_for(text):
     assert Recipe.parse(text).name == text
@@ -23,11 +34,29 @@ def test_the_rank_is_part_of_how_encoders_begin():
     assert [(r.teachers, r.start is not None) for r in recipes] == [(None, False), (None, True), ("in_sample", True)]
 
 
+def test_the_student_s_channels_stand_last_and_are_joined_by_plus():
+    recipes = [Recipe.parse(f"auto{more}") for more in ("", ":CT+FDG", ":in_sample:pretrained:CT+FDG+ACE")]
+    assert [r.channels for r in recipes] == [(), ("CT", "FDG"), ("CT", "FDG", "ACE")]
+    assert [(r.teachers, r.start) for r in recipes] == [(None, None), (None, None), ("in_sample", "pretrained")]
+
+
 @pytest.mark.parametrize(
-    "part", ["best", "pretrained:in_sample", "in_sample:cross_fitted", "pretrained_lora", "pretrained_lora0", ""]
+    "part",
+    [
+        "best",
+        "FDG",
+        "CT+FDG:in_sample",
+        "pretrained:in_sample",
+        "in_sample:cross_fitted",
+        "pretrained_lora",
+        "pretrained_lora0",
+        "",
+    ],
 )
 def test_what_a_recipe_does_not_know_is_named(part):
-    with pytest.raises(UserError, match=f"recipe 'auto:{part}': found .*, expected in_sample or cross_fitted"):
+    with pytest.raises(
+        UserError, match=rf"recipe 'auto:{re.escape(part)}': found .*, expected in_sample or cross_fitted"
+    ):
         Recipe.parse(f"auto:{part}")
 
 
