@@ -31,7 +31,7 @@ class ModelFacts:
     """What the report says about the model.
 
     Attributes:
-        title: Name of the dataset that it was trained on.
+        title: What it predicts from, and the name of the dataset that it was trained on.
         rows: (what, value) pairs, in the order in which they are shown.
         warnings: What a reader must know about this model.
     """
@@ -150,4 +150,6 @@ def describe_model(
     if len(folds) < plan.folds:
         warnings.append(f"{len(folds)} of {plan.folds} folds are averaged: the spread between folds is underestimated.")
     warnings += calibration.notes if calibration is not None else ()
-    return ModelFacts(dataset.name, tuple(rows), tuple(warnings))
+    base, *further = config.channels
+    sees = f"Prediction from {base} and, where there, {', '.join(further)}" if further else f"{base}-only prediction"
+    return ModelFacts(f"{sees}: {dataset.name}", tuple(rows), tuple(warnings))

@@ -61,9 +61,7 @@ def train(
             every pair of folds, shared by both folds' students. None: as the preset says, as far as there are folds
             enough.
         num_gpus: Processes, one a GPU, that share every batch; ignored in processes that ``torchrun`` has started.
-
         compile: Compile the encoders with ``torch.compile``: minutes at the beginning of each stage, faster steps.
-
         covariates: Show the clinical covariates that ``dataset.json`` names to the student too, not to teachers alone.
         student_channels: Names of the channels that the student sees wherever a case has them; it always sees the base,
             named or not. None: as the preset says.

@@ -268,7 +268,7 @@ def variant(preset: Preset, dataset: Dataset, teachers: TeacherMode | None, star
         start: `PretrainedFolder.variant`; None: from random weights.
 
     Raises:
-        UserError: Teachers were asked for and the preset has none, or a channel that the dataset does not have, or whose
+        UserError: Teachers were asked for and the preset has none; a channel that the dataset does not have, or whose
             name cannot be part of a folder's.
     """
     if teachers and not preset.distil:

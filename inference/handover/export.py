@@ -40,7 +40,7 @@ def export_model(
     and measurements are kept (see `pseudonymous`), of the plan not which cases were zoomed.
 
     Args:
-        output: The zip, or a folder for ``Dataset_PRESET_seed0.zip``.
+        output: The zip, or a folder for ``Dataset001_NAME_MODEL.zip``, called by the model folder too.
         model: Model folder; None: the dataset's newest finished one.
         dataset: Id or name, where the model has to be looked for.
         workspace: See `open_workspace`.
@@ -53,8 +53,7 @@ def export_model(
     """
     folder, output = choose_model(model, dataset=dataset, workspace=workspace), Path(output)
     files = weights(folder)
-    config, name = folder.config, folder.dataset.name
-    path = output if output.suffix == ".zip" else output / f"{name}_{config.preset}_seed{config.seed}.zip"
+    path = output if output.suffix == ".zip" else output / f"{folder.dataset.name}_{folder.path.resolve().name}.zip"
     with tempfile.TemporaryDirectory() as scratch:
         documents = _documents(folder, Path(scratch))
         contents = {**documents, **files}

@@ -156,6 +156,8 @@ def describe(*channels: str) -> ModelFacts:
 def test_the_model_is_described_with_what_only_its_teachers_saw() -> None:
     facts = describe("CT")
     rows = dict(facts.rows)
+    assert facts.title == "CT-only prediction: Small"
+    assert describe("CT", "FDG").title == "Prediction from CT and, where there, FDG: Small"
     assert (rows["looks at"], rows["channels only its teachers saw"]) == ("CT", "FDG, ACE")
     assert small_plan().hash in rows["plan"]
     assert "from 15 out-of-fold answers; sets promise 90% over all cases" in rows["calibration"]

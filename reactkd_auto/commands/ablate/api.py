@@ -109,7 +109,6 @@ def ablate(
     wanted = tuple(dict.fromkeys(Recipe.parse(text) for text in recipes))
     chosen = tuple(range(place.folds)) if folds is None else tuple(folds)
     _check_start(wanted, pretrained)
-    models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     judging = Judging(_reference(wanted, reference), chosen, on_external)
     mine = share(trainings(wanted, seeds, chosen), num_parts=num_parts, part_id=part_id)
     models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}

@@ -117,7 +117,7 @@ def test_pseudonyms_keep_measurements_and_who_belongs_together(trained, exported
 def test_the_same_model_gives_the_same_bytes(trained, exported, tmp_path):
     (trained / "plan.json").touch()
     assert export(["-m", str(trained), "-o", str(tmp_path / "folder")]) == 0
-    assert (tmp_path / "folder" / "Small_auto_seed0.zip").read_bytes() == exported.read_bytes()
+    assert (tmp_path / "folder" / f"Small_{trained.name}.zip").read_bytes() == exported.read_bytes()
 
 
 def test_an_installed_model_predicts_the_same_bytes(trained, exported, tmp_path):
