@@ -25,6 +25,8 @@ from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
 
 LARGEST_NUMBER_OF_WORKERS = 12
+WAITING_A_WORKER = 2
+"""Batches that each worker may leave in its queue."""
 Arrays = dict[str, Any]
 
 
@@ -92,16 +94,26 @@ def stream(
 
     They are pinned where the device is CUDA.
     """
-    workers = _workers(ranks) if device.type == "cuda" else 0
+    workers = _workers(device, ranks)
     loader = FeedLoader(feed, schedule, seed=seed, stage=stage, first=first, workers=max(1, workers), ranks=ranks)
     if not workers:
         yield from SingleThreadedAugmenter(loader, None)
         return
-    augmenter = MultiThreadedAugmenter(loader, None, workers, 2, pin_memory=True)
+    augmenter = MultiThreadedAugmenter(loader, None, workers, WAITING_A_WORKER, pin_memory=True)
     try:
         yield from augmenter
     finally:
         augmenter._finish()
+
+
+def most_loaded_ahead(device: torch.device, ranks: Ranks = ALONE) -> int:
+    """Batches of a `stream` that can have been loaded before anybody asks for them.
+
+    Each worker's queue and the batch in its hand, batchgenerators' queue of pinned
+    batches and the one on its way there.
+    """
+    workers = _workers(device, ranks)
+    return workers * (WAITING_A_WORKER + 1) + max(3, workers * WAITING_A_WORKER // 2) + 1 if workers else 0
 
 
 def case_feed(
@@ -140,5 +152,8 @@ def to_batch(arrays: Arrays, device: torch.device) -> Batch:
     return Batch(**{name: value for name, value in arrays.items() if name != "names"}).to(device)
 
 
-def _workers(ranks: Ranks) -> int:
+def _workers(device: torch.device, ranks: Ranks) -> int:
+    """Processes that load; 0: this one does."""
+    if device.type != "cuda":
+        return 0
     return max(1, min(LARGEST_NUMBER_OF_WORKERS, len(os.sched_getaffinity(0)) // ranks.count - 1))

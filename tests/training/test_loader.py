@@ -1,12 +1,17 @@
 """Batches are a pure function of seed, stage, epoch and iteration."""
 
+import multiprocessing
+import time
+from contextlib import closing
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from reactkd_auto.cases import finished_cases, read_properties
-from reactkd_auto.training.loader import FeedLoader, case_feed, split, stream, to_batch
+from reactkd_auto.training import loader
+from reactkd_auto.training.loader import Feed, FeedLoader, case_feed, most_loaded_ahead, split, stream, to_batch
 from reactkd_auto.training.schedule import Schedule
 
 SCHEDULE = Schedule(3, 4, 1e-3, 0.0, 0.9)
@@ -70,3 +75,28 @@ def test_parts_of_a_batch_are_nearly_equal_and_make_it_up(parts, sizes):
     assert [samples for _, samples in pieces] == sizes
     assert [case for piece, _ in pieces for case in piece["case"]] == arrays["case"]
     torch.testing.assert_close(torch.cat([piece["image"] for piece, _ in pieces]), arrays["image"])
+
+
+def test_workers_load_no_more_batches_ahead_than_is_said(monkeypatch):
+    monkeypatch.setattr(loader, "_workers", lambda device, ranks: 2)
+    loaded = multiprocessing.Value("i", 0)
+
+    def load(cases, moment):
+        with loaded.get_lock():
+            loaded.value += 1
+        return {"names": []}
+
+    most = most_loaded_ahead(torch.device("cuda"))
+    schedule = Schedule(1, 5 * most, 1e-3, 0.0, 0.9)
+    fed = Feed((SimpleNamespace(label=0),), 1, False, load)
+    with closing(stream(fed, schedule, seed=0, stage=0, first=0, device=torch.device("cuda"))) as batches:
+        next(batches)
+        deadline = time.monotonic() + 20
+        while loaded.value < 1 + most and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        assert loaded.value == 1 + most
+
+
+def test_nothing_is_loaded_ahead_in_the_same_process():
+    assert most_loaded_ahead(CPU) == 0
