@@ -3,130 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from reactkd_auto.networks import Teachers, compile_branches
 from reactkd_auto.networks.precision import mixed_precision
-from reactkd_auto.plan import Triple
-from reactkd_auto.planning.cohort import summarise
-from reactkd_auto.planning.plan import Frame, Overrides, make_plan
-from reactkd_auto.planning.rules.hardware import Hardware
 from reactkd_auto.preprocessing.batch import centre_window
 from reactkd_auto.training import student_stage, teachers_stage
 from reactkd_auto.training.loader import Arrays
-from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import Run, open_run
+from reactkd_auto.training.run import Run
 from reactkd_auto.training.seeding import Moment
 from reactkd_auto.training.tutors import Tutors
 from reactkd_auto.training.views import training_views
-from reactkd_auto.workspace import open_workspace
 
 from .measuring import Work
 from .paper_networks import PaperStudent, PaperTeacher
 from .resident import random_arrays
+from .scene import Scene
 
-PAPER_INPUT: Triple = (32, 96, 96)
 Who = Literal["teachers", "student", "paper's teachers", "paper's student"]
-_FOLD = 0
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of one learner.
-
-    Attributes:
-        phases: What is done one after the other, by name; each relies on the one before.
-        module: That learns.
-        samples: In a batch.
-    """
-
-    phases: Mapping[str, Work]
-    module: nn.Module
-    samples: int
-
-    def __call__(self) -> None:
-        """All phases."""
-        for work in self.phases.values():
-            work()
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a step is taken on.
-
-    Attributes:
-        workspace, dataset, plan: Of the preprocessed cohort.
-        patch: Size of the input, (z, y, x), at the planned spacing; None: as planned.
-        batch: Samples; None: as planned.
-        device: ``cpu`` or ``cuda``.
-        seed: Of weights and samples.
-    """
-
-    workspace: Path
-    dataset: str | None
-    plan: str
-    patch: Triple | None
-    batch: int | None
-    device: str
-    seed: int
-
-    def run(self) -> Run:
-        """The cohort with its plan, or with one that the same rules make for the wanted input."""
-        run = open_run(
-            open_workspace(self.workspace),
-            dataset=self.dataset,
-            plan=self.plan,
-            preset=read_preset("auto"),
-            teachers="in_sample",
-            device=self.device,
-            seed=self.seed,
-            epochs=1,
-            iterations=1,
-            quiet=True,
-        )
-        return run if self.patch is None else replace(run, plan=self._plan(run))
-
-    def _plan(self, run: Run) -> Any:
-        from reactkd_auto.fingerprint import read_fingerprint
-
-        fingerprint = read_fingerprint(run.preprocessed)
-        hardware = Hardware(run.plan.device, run.plan.gpu_memory_gb)
-        overrides = Overrides(spacing_mm=run.plan.spacing_mm, patch_size=self.patch, batch_size=self.batch)
-        frame = Frame(run.plan.dataset, run.plan.name, run.plan.seed, hardware)
-        return make_plan(frame, fingerprint, summarise(fingerprint, run.dataset), run.splits, overrides)
-
-
-@dataclass(frozen=True)
-class StepOf:
-    """A step that can be sent to another process and made there; see `measuring.Preparation`."""
-
-    who: Who
-    scene: Scene
-
-    def prepare(self) -> Step:
-        """The step on a batch that is on the device already."""
-        run = self.scene.run()
-        arrays = random_arrays(run.plan, run.dataset, seed=self.scene.seed, device=run.device)
-        return _BUILDERS[self.who](run, arrays)
+OWN: tuple[Who, ...] = ("teachers", "student")
+PAPER: tuple[Who, ...] = ("paper's teachers", "paper's student")
+FOLD = 0
 
 
 class Learner:
     """A module with its optimiser, and a loss that is made first and learnt from then."""
 
-    def __init__(self, module: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> None:
+    def __init__(self, module: nn.Module, loss: Callable[[Arrays], Tensor], device: torch.device) -> None:
         self.module, self.loss, self.device = module, loss, device
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(self.parameters, lr=1e-4)
         self.value: Tensor | None = None
 
-    def forward(self) -> None:
+    def forward(self, arrays: Arrays) -> None:
         """Everything up to the loss."""
         with mixed_precision(self.device):
-            self.value = self.loss()
+            self.value = self.loss(arrays)
 
     def backward(self) -> None:
         """Gradients and one step of the optimiser."""
@@ -138,31 +54,117 @@ class Learner:
         self.value = None
 
 
+class Prompted:
+    """Teachers that are asked ahead where a step is timed in parts, and by the step itself otherwise."""
+
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self.ask, self.said = ask, None
+
+    def ahead(self, *asked: Any) -> None:
+        """Ask now; the next answer is this one."""
+        self.said = self.ask(*asked)
+
+    def answer(self, *asked: Any) -> Any:
+        """What they said ahead, once; else what they say now."""
+        said, self.said = self.said, None
+        return self.ask(*asked) if said is None else said
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one learner.
+
+    Attributes:
+        learner: What learns.
+        arrays: A batch that lies on the device.
+        rest: Name of what the forward pass is beside other parts.
+        inside: Parts of the forward pass that are also done apart, by name.
+        before: Parts that the next forward pass leaves out if they were done, by name.
+    """
+
+    learner: Learner
+    arrays: Arrays
+    rest: Literal["teachers", "student"]
+    inside: Mapping[str, Work]
+    before: Mapping[str, Work]
+
+    @property
+    def samples(self) -> int:
+        """In a batch."""
+        return len(self.arrays["names"])
+
+    def works(self) -> dict[str, Work]:
+        """What is timed, each relying on those before it."""
+        forward = {"forward": lambda: self.learner.forward(self.arrays)}
+        return {**self.inside, **self.before, **forward, "backward": self.learner.backward}
+
+    def learn_from(self, arrays: Arrays) -> None:
+        """A whole step on a batch of the planned shape."""
+        self.learner.forward(arrays)
+        self.learner.backward()
+
+
+@dataclass(frozen=True)
+class StepOf:
+    """A step that can be made in any process."""
+
+    who: Who
+    scene: Scene
+
+    def make(self) -> Step:
+        """The step on a batch that is on the device already."""
+        run = self.scene.run()
+        return _BUILDERS[self.who](run, random_arrays(run.plan, run.dataset, seed=run.seed, device=run.device))
+
+    def prepare(self) -> Work:
+        """A whole step on that batch; see `measuring.Preparation`."""
+        step = self.make()
+        return lambda: step.learn_from(step.arrays)
+
+
 def teachers_step(run: Run, arrays: Arrays) -> Step:
     """Teachers learn: augmentation and dose noise included."""
-    task = teachers_stage.new_task(run, (_FOLD,), ())
-    return _own_step(run, task, arrays, {})
+    task = teachers_stage.new_task(run, (FOLD,), ())
+    return Step(_own_learner(run, task), arrays, "teachers", _augment(run, arrays), {})
 
 
 def student_step(run: Run, arrays: Arrays) -> Step:
-    """The student learns from teachers that see the same samples."""
-    teachers = teachers_stage.new_teachers(run).to(run.device).eval().requires_grad_(False)
-    tutors = Tutors(teachers, {}, run.splits.assignment)
-    task = student_stage.new_task(run, _FOLD, tutors, ())
+    """The student learns from teachers that see the same samples, cross-fitted where the run is."""
+    tutors = _tutors(run, arrays)
+    task: Any = student_stage.new_task(run, FOLD, tutors, ())
+    task.tutors = prompted = Prompted(tutors.answer)
     views, graph, _ = _views(run, arrays)
 
     def teach() -> None:
         with mixed_precision(run.device):
-            tutors.answer(views, graph, arrays["names"])
+            prompted.ahead(views, graph, arrays["names"])
 
-    return _own_step(run, task, arrays, {"of it teachers": teach})
+    return Step(_own_learner(run, task), arrays, "student", _augment(run, arrays), {"teachers": teach})
 
 
-def _own_step(run: Run, task: Any, arrays: Arrays, more: Mapping[str, Work]) -> Step:
-    learner = Learner(task.module, lambda: task.step(arrays, _moment(run))["loss"], run.device)
-    phases = {"forward": learner.forward, "backward": learner.backward}
-    parts = {"of it augmentation": lambda: _views(run, arrays), **more}
-    return Step(parts | phases, task.module, len(arrays["names"]))
+def _tutors(run: Run, arrays: Arrays) -> Tutors:
+    """Teachers with initial weights, as many sets as the run's mode wants; the resident samples' folds take turns."""
+
+    def teachers() -> Teachers:
+        made = teachers_stage.new_teachers(run).to(run.device).eval().requires_grad_(False)
+        if run.compile:
+            compile_branches(made)
+        return made
+
+    others = [next(g for g in pair if g != FOLD) for pair in run.teacher_sets(FOLD)[1:]]
+    folds = others or [FOLD]
+    resident = {name: folds[i % len(folds)] for i, name in enumerate(arrays["names"])}
+    return Tutors(teachers(), {fold: teachers() for fold in others}, run.splits.assignment | resident)
+
+
+def _own_learner(run: Run, task: Any) -> Learner:
+    if run.compile:
+        compile_branches(task.module)
+    return Learner(task.module, lambda arrays: task.step(arrays, _moment(run))["loss"], run.device)
+
+
+def _augment(run: Run, arrays: Arrays) -> dict[str, Work]:
+    return {"augment": lambda: _views(run, arrays)}
 
 
 def _views(run: Run, arrays: Arrays) -> Any:
@@ -177,8 +179,8 @@ def paper_teachers_step(run: Run, arrays: Arrays) -> Step:
     """The paper's two encoders learn from labels."""
     teacher = PaperTeacher(len(run.dataset.classes)).to(run.device)
     image = _modalities(run, arrays)
-    learner = Learner(teacher, lambda: _cross_entropy(teacher(image), arrays), run.device)
-    return Step({"forward": learner.forward, "backward": learner.backward}, teacher, len(image))
+    learner = Learner(teacher, lambda given: _cross_entropy(teacher(image), given), run.device)
+    return Step(learner, arrays, "teachers", {}, {})
 
 
 def paper_student_step(run: Run, arrays: Arrays) -> Step:
@@ -193,14 +195,14 @@ def paper_student_step(run: Run, arrays: Arrays) -> Step:
             logits: Tensor = teacher(image)
             return logits
 
-    def loss() -> Tensor:
-        taught, answer = teach(), student(image[:, :1])
-        divergence = nn.functional.kl_div(answer.log_softmax(1), taught.softmax(1), reduction="batchmean")
-        return _cross_entropy(answer, arrays) + divergence
+    prompted = Prompted(teach)
 
-    learner = Learner(student, loss, device)
-    phases = {"of it teachers": teach, "forward": learner.forward, "backward": learner.backward}
-    return Step(phases, student, len(image))
+    def loss(given: Arrays) -> Tensor:
+        taught, answer = prompted.answer(), student(image[:, :1])
+        divergence = nn.functional.kl_div(answer.log_softmax(1), taught.softmax(1), reduction="batchmean")
+        return _cross_entropy(answer, given) + divergence
+
+    return Step(Learner(student, loss, device), arrays, "student", {}, {"teachers": prompted.ahead})
 
 
 def _modalities(run: Run, arrays: Arrays) -> Tensor:

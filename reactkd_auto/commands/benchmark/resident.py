@@ -16,7 +16,8 @@ _SPREAD_HU, _NOISE_HU = 100.0, 10.0
 def random_arrays(plan: Plan, dataset: Dataset, *, seed: int, device: torch.device) -> Arrays:
     """A batch of the planned size and shape with every channel and region; classes take turns.
 
-    Regions are slabs along z, one a node slot, so that none is empty.
+    Regions are slabs along z, one a node slot, so that none is empty. Which channels there are stays on the CPU, as of
+    batches that are loaded.
     """
     generator = torch.Generator().manual_seed(seed)
     samples, channels, slots = plan.batch_size, len(dataset.channels), len(node_slots(plan.graph, dataset))
@@ -38,4 +39,4 @@ def random_arrays(plan: Plan, dataset: Dataset, *, seed: int, device: torch.devi
         log_ratio=torch.zeros(samples, levels, *grid),
         label=torch.arange(samples) % len(dataset.classes),
     )
-    return {"names": batch.case, **vars(batch.to(device))}
+    return {"names": batch.case, **vars(batch.to(device)), "present": batch.present}

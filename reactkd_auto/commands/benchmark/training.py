@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,65 +19,26 @@ from reactkd_auto.device import choose_device
 from reactkd_auto.jsonio import write_json
 from reactkd_auto.networks import describe
 from reactkd_auto.networks.counting import Counting
+from reactkd_auto.plan import Triple
 from reactkd_auto.provenance import write_run
-from reactkd_auto.training.loader import case_feed, stream
 from reactkd_auto.training.run import Run
-from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.workspace import open_workspace
 
-from .learners import PAPER_INPUT, Scene, Step, StepOf, Who
+from .learners import FOLD, OWN, PAPER, Step, StepOf
 from .measuring import Spread, Timing, describe_machine, peak_memory_mb, time_side_by_side
+from .real_training import train_on_real_cases
+from .scene import Scene
+from .training_rows import Result, Row, table
 
 DESCRIPTION = """\
 A training step in its parts, against the networks that the paper names.
 Teachers and student of this package on random samples of the planned patch and of the paper's input (32 x 96 x 96), the
-paper's own networks on the latter, and the loading of real cases. Prints a table, writes training.json and run.json.
-Needs a preprocessed dataset.
+paper's own networks on the latter; then the student on real cases as they are loaded, in a loop long enough that none
+loaded ahead hides a slow disk. The student learns from the default recipe's teachers, cross-fitted ones where there are
+folds enough. Prints a table, writes training.json and run.json. Needs a preprocessed dataset.
 
 example: reactkd_benchmark training -o out"""
-TARGET_SPEED, TARGET_FLOPS, TARGET_PARAMETERS, TARGET_REAL = 3.0, 5.0, 2e6, 0.9
-OWN: tuple[Who, ...] = ("teachers", "student")
-PAPER: tuple[Who, ...] = ("paper's teachers", "paper's student")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One learner on one input.
-
-    Attributes:
-        who: Learner.
-        input: (z, y, x).
-        samples: In a batch.
-        parts_ms: Milliseconds of a step by part; those ``of it`` are inside ``forward``.
-        step_ms: Of the whole step.
-        memory_mb: At most, set-up included; None where it isn't measured.
-        parameters: Of what learns.
-        flops: Of one forward pass of one sample, a multiply-add as two.
-    """
-
-    who: Who
-    input: tuple[int, int, int]
-    samples: int
-    parts_ms: dict[str, Spread]
-    step_ms: Spread
-    memory_mb: float | None
-    parameters: int
-    flops: int
-
-    @property
-    def samples_per_second(self) -> float:
-        """Of the median step."""
-        return self.samples / self.step_ms.median * 1e3
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A figure beside its target."""
-
-    what: str
-    value: float
-    target: str
-    met: bool
+PAPER_INPUT: Triple = (32, 96, 96)
 
 
 def benchmark_training(
@@ -88,24 +50,26 @@ def benchmark_training(
     batch: int = 2,
     rounds: int = 5,
     memory: bool = True,
+    compile: bool = False,
     device: str = "auto",
     seed: int = 0,
     quiet: bool = False,
-) -> list[Row]:
+) -> Result:
     """Measure, print a table, write ``training.json`` and ``run.json``.
 
     Args:
         output: Folder.
         dataset, workspace, plan: Of a preprocessed cohort.
         batch: Samples a step at the paper's input; at the planned patch it is the plan's.
-        rounds: Repeats.
-        memory: Measure peak memory, each learner in a process of its own.
+        rounds: Repeats; steps on real cases are at least as many.
+        memory: Measure peak memory, each learner in a process of its own. Compiled ones are left out.
+        compile: Also time teachers and student with compiled encoders, at the planned patch.
         device: Where to compute.
         seed: Of weights and samples.
         quiet: No progress bar.
 
     Returns:
-        The rows of the table.
+        What the table shows.
 
     Raises:
         UserError: There is no such preprocessed dataset or device.
@@ -114,105 +78,99 @@ def benchmark_training(
     root = open_workspace(workspace).root
     planned = Scene(root, dataset, plan, None, None, chosen.type, seed)
     paper = replace(planned, patch=PAPER_INPUT, batch=batch)
-    wanted = [StepOf(who, planned) for who in OWN] + [StepOf(who, paper) for who in (*OWN, *PAPER)]
-    rows = _measure(wanted, rounds, chosen, memory=memory, quiet=quiet)
-    run = planned.run()
-    loading = _loading(run, rounds)
-    verdicts = _verdicts(rows, loading, chosen)
+    scenes = [planned, replace(planned, compile=True)] if compile else [planned]
+    wanted = [StepOf(who, scene) for scene in scenes for who in OWN] + [StepOf(who, paper) for who in (*OWN, *PAPER)]
+    steps = [one.make() for one in wanted]
+    rows = _measure(wanted, steps, rounds, chosen, memory=memory, quiet=quiet)
+    run, student = planned.run(), OWN.index("student")
+    real = train_on_real_cases(steps[student].learn_from, steps[student].arrays, run, fold=FOLD, fewest=rounds)
+    rows[student] = replace(rows[student], parts_ms={"load": real.load_ms, **rows[student].parts_ms})
     machine = describe_machine(chosen) | {"threads": torch.get_num_threads()}
-    sys.stdout.write(_table(rows, loading, verdicts, machine))
-    facts = {"machine": machine, "rows": rows, "loading_ms": loading, "verdicts": verdicts}
+    result = Result(_teachers(run), rows, real, machine)
+    sys.stdout.write(table(result))
+    facts = vars(result) | {"compiled": result.compiled, "verdicts": result.verdicts}
     write_json(output / "training.json", facts)
-    options = {"dataset": run.plan.dataset, "batch": batch, "rounds": rounds}
+    options = {"dataset": run.plan.dataset, "batch": batch, "rounds": rounds, "compile": compile}
     write_run(output, seed=seed, plan_hash=run.plan.hash, options=options)
-    return rows
+    return result
 
 
-def _measure(wanted: Sequence[StepOf], rounds: int, device: torch.device, *, memory: bool, quiet: bool) -> list[Row]:
-    steps = [one.prepare() for one in wanted]
-    works = [work for step in steps for work in step.phases.values()]
+def _measure(
+    wanted: Sequence[StepOf],
+    steps: Sequence[Step],
+    rounds: int,
+    device: torch.device,
+    *,
+    memory: bool,
+    quiet: bool,
+) -> list[Row]:
+    warm_ups = [_warm_up(step, device) if one.scene.compile else None for one, step in zip(wanted, steps, strict=True)]
+    works = [work for step in steps for work in step.works().values()]
     timings = iter(time_side_by_side(works, [rounds] * len(works), device, quiet=quiet))
     rows = []
-    for one, step in zip(wanted, steps, strict=True):
-        parts = {name: next(timings) for name in step.phases}
+    for one, step, warm_up in zip(wanted, steps, warm_ups, strict=True):
+        times = {name: next(timings) for name in step.works()}
         run = one.scene.run()
         rows.append(
             Row(
                 one.who,
                 run.plan.patch_size,
                 step.samples,
-                {name: _milliseconds([t]) for name, t in parts.items()},
-                _milliseconds([parts["forward"], parts["backward"]]),
-                peak_memory_mb(one, device, torch.get_num_threads()) if memory else None,
-                *_size(one.who, step, run),
+                _parts(step, times),
+                _milliseconds([times[name] for name in (*step.before, "forward", "backward")]),
+                peak_memory_mb(one, device, torch.get_num_threads()) if memory and warm_up is None else None,
+                *_size(one, step.learner.module, run),
+                warm_up,
             )
         )
     return rows
 
 
-def _milliseconds(timings: Sequence[Timing]) -> Spread:
-    """Of the sum of parts of the same round."""
-    return Spread.of([1e3 * sum(parts) for parts in zip(*(t.wall for t in timings), strict=True)])
+def _warm_up(step: Step, device: torch.device) -> float:
+    """Seconds of the first step."""
+    began = time.perf_counter()
+    step.learn_from(step.arrays)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
 
 
-def _size(who: Who, step: Step, run: Run) -> tuple[int, int]:
-    if who in PAPER:
-        return sum(p.numel() for p in step.module.parameters()), _paper_flops(who, step.module, run)
-    network = step.module if who == "teachers" else step.module.student
-    assert isinstance(network, nn.Module)
+def _parts(step: Step, times: dict[str, Timing]) -> dict[str, Spread]:
+    """Of these, what was timed inside the forward pass is taken off it."""
+    apart = [*step.inside, *step.before]
+    return {
+        **{name: _milliseconds([times[name]]) for name in apart},
+        step.rest: _milliseconds([times["forward"]], less=[times[name] for name in step.inside]),
+        "backward": _milliseconds([times["backward"]]),
+    }
+
+
+def _milliseconds(timings: Sequence[Timing], less: Sequence[Timing] = ()) -> Spread:
+    """Of the sum of parts of the same round, ``less`` other parts of it."""
+    sums = [sum(parts) for parts in zip(*(t.wall for t in timings), strict=True)]
+    others = [sum(t.wall[i] for t in less) for i in range(len(sums))]
+    return Spread.of([1e3 * (a - b) for a, b in zip(sums, others, strict=True)])
+
+
+def _size(one: StepOf, module: nn.Module, run: Run) -> tuple[int, int]:
+    """Parameters and FLOPs."""
+    if one.who in PAPER:
+        return sum(p.numel() for p in module.parameters()), _paper_flops(one, module, run)
+    network = module if one.who == "teachers" else module.get_submodule("student")
     size = describe(network, run.plan, run.dataset)
     return size["parameters"], size["flops"]
 
 
-def _paper_flops(who: Who, module: nn.Module, run: Run) -> int:
-    channels = 2 if who == "paper's teachers" else 1
+def _paper_flops(one: StepOf, module: nn.Module, run: Run) -> int:
+    channels = 2 if one.who == "paper's teachers" else 1
     with torch.no_grad(), Counting() as counter:
         deepcopy(module).to("meta").eval()(torch.empty(1, channels, *run.plan.patch_size, device="meta"))
     return counter.flops
 
 
-def _loading(run: Run, rounds: int) -> Spread:
-    """Milliseconds a batch of real cases is waited for, while nothing else is done (in this process on a CPU)."""
-    cases = [c for c in run.training_cases(0) if c.label is not None]
-    feed = case_feed(run.case_folder, cases, run.plan, run.dataset, balanced=False)
-    schedule = Schedule(1, rounds + 1, 1e-3, 0.0, 0.9)
-    batches: Iterator[Any] = stream(feed, schedule, seed=run.seed, stage=0, first=0, device=run.device)
-    next(batches)
-    (timing,) = time_side_by_side([lambda: next(batches, None)], [rounds - 1], torch.device("cpu"))
-    return Spread.of(timing.wall).scaled(1e3)
-
-
-def _verdicts(rows: Sequence[Row], loading: Spread, device: torch.device) -> list[Verdict]:
-    at = {row.who: row for row in rows if row.input == PAPER_INPUT}
-    own, paper = (sum(at[who].step_ms.median / at[who].samples for who in both) for both in (OWN, PAPER))
-    flops, parameters = at["paper's student"].flops / at["student"].flops, at["student"].parameters
-    speed = paper / own
-    planned = next(row for row in rows if row.who == "student")
-    waited = max(0.0, loading.median - planned.step_ms.median) if device.type == "cuda" else loading.median
-    real = planned.step_ms.median / (planned.step_ms.median + waited)
-    return [
-        Verdict("samples/s of teachers and student, times the paper's networks", speed, "≥ 3", speed >= TARGET_SPEED),
-        Verdict("FLOPs of the student, times fewer than the paper's", flops, "≥ 5", flops >= TARGET_FLOPS),
-        Verdict("parameters of the student", parameters, "≤ 2 M", parameters <= TARGET_PARAMETERS),
-        Verdict("samples/s with loading, share of that on resident samples", real, "≥ 0.9", real >= TARGET_REAL),
-    ]
-
-
-def _table(rows: Sequence[Row], loading: Spread, verdicts: Sequence[Verdict], machine: dict[str, Any]) -> str:
-    lines = [f"{'learner':<18}{'input':>12}{'batch':>6}{'ms a step':>24}{'samples/s':>10}"]
-    lines[0] += f"{'MB':>7}{'parameters':>12}{'GFLOPs':>8}"
-    for row in rows:
-        size, memory = "x".join(map(str, row.input)), "" if row.memory_mb is None else f"{row.memory_mb:.0f}"
-        lines.append(
-            f"{row.who:<18}{size:>12}{row.samples:>6}{row.step_ms!s:>24}{row.samples_per_second:>10.3g}{memory:>7}"
-            f"{row.parameters / 1e6:>10.2f} M{row.flops / 1e9:>8.2f}"
-        )
-        parts = ", ".join(f"{name} {ms}" for name, ms in row.parts_ms.items())
-        lines.append(f"    {parts} ms")
-    lines += ["", f"loading a batch of real cases: {loading} ms, n = {loading.n}", ""]
-    lines += [f"{v.what}: {v.value:.3g}, target {v.target}: {'met' if v.met else 'MISSED'}" for v in verdicts]
-    lines += ["", ", ".join(f"{k}: {v}" for k, v in machine.items())]
-    return "\n".join(lines) + "\n"
+def _teachers(run: Run) -> str:
+    pairs = len(run.teacher_sets(FOLD)) - 1
+    return f"{run.teachers}, its own set" + (f" and {pairs} that each left out one more fold" if pairs else "")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -220,8 +178,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_workspace_options(parser)
     parser.add_argument("-p", "--plan", default="auto", help="name of the plan")
     parser.add_argument("--batch", type=int, default=2, help="samples a step at the paper's input")
-    parser.add_argument("--rounds", type=int, default=5, help="repeats")
+    parser.add_argument("--rounds", type=int, default=5, help="repeats; steps on real cases are at least as many")
     parser.add_argument("--no_memory", dest="memory", action="store_false", help="don't measure peak memory")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="also time teachers and student with compiled encoders: does reactkd_train --compile pay on this machine?",
+    )
 
 
 def program(**options: Any) -> int:
