@@ -101,7 +101,11 @@ def test_a_slow_reader_of_cases_shows_in_the_share(workspace, monkeypatch):
 def test_the_table_has_every_learner_and_honest_ratios(workspace, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "PAPER_INPUT", (32, 32, 32))
     compiled: list[torch.nn.Module] = []
-    monkeypatch.setattr(torch.nn.Module, "compile", compiled.append)
+
+    def compile(self: torch.nn.Module) -> None:
+        compiled.append(self)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile)
     common = ("-w", str(workspace), "--rounds", "2", "--no_memory", "--compile", "--device", "cpu", "--quiet")
     assert main(["training", "-o", str(tmp_path / "out"), *common]) == 0
     document = json.loads((tmp_path / "out" / "training.json").read_text())
