@@ -12,6 +12,7 @@ from torch import Tensor
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.networks import GraphInputs, Outputs, Teachers, build_teachers, load_weights, swin
+from reactkd_auto.networks.onednn import prefer_onednn
 from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.plan import Plan
 from reactkd_auto.training.augment import Views
@@ -126,9 +127,13 @@ def new_teachers(run: Run) -> Teachers:
 
 
 def load_teachers(run: Run, *without: int) -> Teachers:
-    """The finished teachers that left out these folds: EMA weights, in evaluation mode, without gradients."""
+    """The finished teachers that left out these folds: EMA weights, in evaluation mode, without gradients.
+
+    Cross-fitted, few samples of a batch are a teacher's to answer, often one: a CPU convolves that faster by oneDNN.
+    """
     teachers = new_teachers(run)
     load_weights(run.teachers_folder(*without) / WEIGHTS, teachers)
+    prefer_onednn(teachers)
     return teachers.to(run.device).eval().requires_grad_(False)
 
 

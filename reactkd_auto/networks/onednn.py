@@ -28,7 +28,7 @@ class OneDnnConv3d(nn.Conv3d):
 def prefer_onednn(network: nn.Module) -> None:
     """Replace every 3D convolution with zero padding by one of oneDNN, in place; weights and their names stay.
 
-    For prediction: what counts operations knows PyTorch's own convolution only.
+    For networks that answer and do not learn: what counts operations knows PyTorch's own convolution only.
     """
     if not torch.backends.mkldnn.is_available():
         return
