@@ -45,7 +45,7 @@ class Assignment:
 
     stage: StageName
     without: tuple[int, ...]
-    task: Task[Any]
+    task: Task[Any, Any]
     feed: Feed
     schedule: Schedule
     folder: Path

@@ -12,6 +12,7 @@ from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset
 from reactkd_auto.plan import Plan
 from reactkd_auto.training.losses import CLASSIFICATION, ClassificationLoss
+from reactkd_auto.training.losses.masked import graded
 from reactkd_auto.training.preset import ClassificationChoice, ClassificationName
 from reactkd_auto.training.sampling import planned_class_weights
 
@@ -26,6 +27,10 @@ class LabelLoss:
     def __call__(self, logits: Tensor, label: Tensor) -> Tensor:
         """Mean over graded samples, 0 where there are none."""
         return self.loss(logits, label, self.weights)
+
+    def count(self, label: Tensor) -> Tensor:
+        """How much samples of these labels (B,) count in that mean."""
+        return graded(label, self.weights).sum()
 
 
 def label_loss(

@@ -46,12 +46,21 @@ class LocaliserTask:
         self.module = localiser
         self.plan, self.dataset, self.case_folder, self.device = plan, dataset, case_folder, device
         self.watched = watched
+        self.weights = {"loss": 1.0}
 
-    def step(self, arrays: Arrays, moment: Moment) -> dict[str, Tensor]:
-        """Loss of one batch."""
+    def prepare(self, arrays: Arrays, moment: Moment) -> tuple[Tensor, Tensor]:
+        """Normalised image and classes of its voxels; what is random about them was drawn as they were loaded."""
         image = arrays["image"].to(self.device, non_blocking=True)
-        labels = arrays["labels"].to(self.device, non_blocking=True)
-        return {"loss": dice_and_cross_entropy(self.module(self._normalised(image)), labels)}
+        return self._normalised(image), arrays["labels"].to(self.device, non_blocking=True)
+
+    def counts(self, inputs: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Nothing: every sample counts."""
+        return {}
+
+    def step(self, inputs: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Loss of one part."""
+        image, labels = inputs
+        return {"loss": dice_and_cross_entropy(self.module(image), labels)}
 
     @torch.no_grad()
     def watch(self, average: torch.nn.Module) -> dict[str, float]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,26 +23,42 @@ from reactkd_auto.training.ema import Ema
 from reactkd_auto.training.journal import Journal
 from reactkd_auto.training.schedule import Schedule, learning_rate
 from reactkd_auto.training.seeding import Moment
+from reactkd_auto.training.shares import Share, shares, weighted_sum
 from reactkd_auto.training.stop import StopRequest
 
 logger = logging.getLogger(__name__)
 
 BatchT = TypeVar("BatchT")
 BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+InputsT = TypeVar("InputsT")
 GRADIENT_NORM = 1.0
 TOKENS = "tokens"
 """What networks call their parameters that stand in for a missing channel."""
 
 
-class Task(Protocol[BatchT_contra]):
-    """What a stage trains and how."""
+class Task(Protocol[BatchT_contra, InputsT]):
+    """What a stage trains and how.
+
+    A batch is learnt from in parts. All parts are prepared before the first is learnt from, because a mean over what
+    counts (graded samples, valid nodes) is one over the whole batch, and which samples count is known by then.
+    """
 
     @property
     def module(self) -> nn.Module:
         """Everything that is trained or saved with it; on the device, in training mode."""
 
-    def step(self, batch: BatchT_contra, moment: Moment) -> dict[str, Tensor]:
-        """Losses of one batch: scalars, among them ``loss``, the one that is minimised."""
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Of each loss in the sum that is minimised, which is told as ``loss``; a task of one loss calls it that."""
+
+    def prepare(self, part: BatchT_contra, moment: Moment) -> InputsT:
+        """What the networks are given of a part: all that is drawn and made without them, and without gradients."""
+
+    def counts(self, inputs: InputsT) -> dict[str, Tensor]:
+        """How much a part counts in the mean of each loss, scalars; of losses over all samples alike: nothing."""
+
+    def step(self, inputs: InputsT) -> dict[str, Tensor]:
+        """Losses of one part: scalars."""
 
     def watch(self, average: nn.Module) -> dict[str, float]:
         """Figures of the EMA weights on held-out cases (names begin with ``held_out_``); they select nothing."""
@@ -66,7 +83,7 @@ class Job(Generic[BatchT]):
         quiet: No progress bar.
     """
 
-    task: Task[BatchT]
+    task: Task[BatchT, Any]
     schedule: Schedule
     batches: Callable[[int], Generator[BatchT, None, None]]
     split: Callable[[BatchT], Sequence[tuple[BatchT, int]]]
@@ -84,8 +101,9 @@ class Job(Generic[BatchT]):
 def train_stage(job: Job[BatchT], stop: StopRequest) -> nn.Module:
     """Train, or continue, a stage to its end.
 
-    Several ranks learn from their shares of each batch; the steps, the losses and the weights are those of one process
-    that learns from all of it, up to rounding, except that losses which compare samples see each rank's own.
+    Several ranks learn from their shares of each batch, each in parts; the steps, the losses and the weights are those
+    of one process that learns from all of it at once, up to rounding, except that losses which compare samples see each
+    part's own, and that running statistics follow part by part.
 
     Returns:
         The module with the EMA weights, in evaluation mode.
@@ -170,22 +188,26 @@ class _Loop(Generic[BatchT]):
 
     def learn_from(self, batch: BatchT, moment: Moment) -> None:
         """Gradients of a batch, part by part; each rank is given its share of every batch."""
-        ranks, parts = self.job.ranks, self.job.split(batch)
-        here = sum(samples for _, samples in parts)
-        first = ranks.rank * here
-        for part, samples in parts:
-            with ranks.sharing():
-                self.add(part, samples / here, replace(moment, first=first, samples=here * ranks.count))
-            first += samples
+        ranks, task, parts = self.job.ranks, self.job.task, self.job.split(batch)
+        sizes = [samples for _, samples in parts]
+        firsts = accumulate(sizes[:-1], initial=ranks.rank * sum(sizes))
+        moments = [replace(moment, first=first, samples=sum(sizes) * ranks.count) for first in firsts]
+        with ranks.sharing():
+            with torch.no_grad():
+                inputs = [task.prepare(part, at) for (part, _), at in zip(parts, moments, strict=True)]
+                weighed = shares(sizes, [task.counts(i) for i in inputs])
+            for part, share, at in zip(inputs, weighed, moments, strict=True):
+                self.add(part, share, at)
 
-    def add(self, part: BatchT, share: float, moment: Moment) -> None:
+    def add(self, inputs: Any, share: Share, moment: Moment) -> None:
         """Add a part's gradients, and what its losses add to the epoch's sums."""
         torch.manual_seed(moment.torch_seed("network"))
         with mixed_precision(self.job.device):
-            losses = self.job.task.step(part, moment)
+            losses = share.of(self.job.task.step(inputs))
+        losses = {"loss": weighted_sum(losses, self.job.task.weights), **losses}
         for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + share * value.detach().float()
-        (share * losses["loss"]).backward()
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
+        losses["loss"].backward()
 
     def agree(self, stop: StopRequest) -> None:
         """All ranks go on with the mean of their gradients, or stop together.

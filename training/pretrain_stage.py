@@ -31,10 +31,19 @@ class PretrainingTask:
         self.module = segmenter
         self.plan, self.dataset, self.device = plan, dataset, device
         self.table = torch.tensor(_classes_of_nodes(plan, dataset), device=device)
+        self.weights = {"loss": 1.0}
 
-    def step(self, arrays: Arrays, moment: Moment) -> dict[str, Tensor]:
-        """Loss of one batch."""
+    def prepare(self, arrays: Arrays, moment: Moment) -> Views:
+        """Augmented samples."""
         views, _, _ = training_views(arrays, moment, plan=self.plan, dataset=self.dataset, device=self.device, doses=1)
+        return views
+
+    def counts(self, views: Views) -> dict[str, Tensor]:
+        """Nothing: every sample counts."""
+        return {}
+
+    def step(self, views: Views) -> dict[str, Tensor]:
+        """Loss of one part, whose Dice is over its own samples."""
         return {"loss": dice_and_cross_entropy(self.module(views.doses), self.labels(views))}
 
     def watch(self, average: nn.Module) -> dict[str, float]:

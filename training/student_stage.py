@@ -11,17 +11,11 @@ from torch import Tensor, nn
 
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.networks import (
-    GraphInputs,
-    Outputs,
-    Student,
-    build_student,
-    student_channels,
-)
+from reactkd_auto.networks import Outputs, Student, build_student, student_channels
 from reactkd_auto.plan import Plan
 from reactkd_auto.predictor import predict_batch
 from reactkd_auto.regions.slots import node_slots
-from reactkd_auto.training.augment import Views, centred
+from reactkd_auto.training.augment import centred
 from reactkd_auto.training.classification import LabelLoss, label_loss
 from reactkd_auto.training.covariates import standardise_by
 from reactkd_auto.training.loader import Arrays
@@ -31,7 +25,7 @@ from reactkd_auto.training.preset import Preset
 from reactkd_auto.training.run import Run, losses_of
 from reactkd_auto.training.seeding import Moment
 from reactkd_auto.training.tutors import Tutors
-from reactkd_auto.training.views import held_out_batches, training_views
+from reactkd_auto.training.views import Inputs, held_out_batches, training_views
 from reactkd_auto.training.watch import auc
 
 logger = logging.getLogger(__name__)
@@ -75,21 +69,42 @@ class StudentTask:
         self.selected = list(student_channels(dataset, self.channels))
         kinds = [slot.kind in LESION_KINDS for slot in node_slots(plan.graph, dataset)]
         self.lesion_slots = torch.tensor(kinds, dtype=torch.bool, device=device)
+        self.weights = {"labels": preset.label_weight, **preset.losses}
 
-    def step(self, arrays: Arrays, moment: Moment) -> dict[str, Tensor]:
-        """Losses of one batch."""
+    def prepare(self, arrays: Arrays, moment: Moment) -> Inputs:
+        """Augmented samples, some of whose channels are hidden from the student."""
+        preset = self.preset
         views, graph, generator = training_views(
             arrays, moment, plan=self.plan, dataset=self.dataset, device=self.device, doses=1
         )
-        answer = self._student(views, graph, moment, generator)
+        probability = hiding_probability(
+            moment.progress, limit=preset.modality_dropout, warmup=preset.modality_dropout_warmup
+        )
+        present = hide_channels(
+            views.present[:, self.selected], probability, generator, whole=moment.whole(len(views.label))
+        )
+        return Inputs(arrays["names"], views, graph, present)
+
+    def counts(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Graded samples, and what counts in each loss of distillation that has its own."""
+        counts = {"labels": self.label_loss.count(inputs.views.label)}
+        for name, loss in self.module.losses.items():
+            assert isinstance(loss, DistillationLoss)
+            count = loss.count(inputs.graph, self.lesion_slots)
+            if count is not None:
+                counts[name] = count
+        return counts
+
+    def step(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Losses of one part."""
+        views, graph = inputs.views, inputs.graph
+        answer = self._student(inputs)
         losses = {"labels": self.label_loss(answer.logits, views.label)}
         if self.tutors is not None:
-            taught = self.tutors.answer(views, graph, arrays["names"])
+            taught = self.tutors.answer(views, graph, inputs.names)
             lesson = Lesson(answer, taught, views.label, graph.weights, self.lesion_slots)
             losses |= {name: loss(lesson) for name, loss in self.module.losses.items()}
-        weights = {"labels": self.preset.label_weight, **self.preset.losses}
-        total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
-        return {"loss": total, **losses}
+        return losses
 
     def watch(self, average: nn.Module) -> dict[str, float]:
         """Held-out AUC of the student."""
@@ -107,19 +122,13 @@ class StudentTask:
         area = auc(self.watched, answers)
         return {} if area is None else {"held_out_auc_student": area}
 
-    def _student(self, views: Views, graph: GraphInputs, moment: Moment, generator: torch.Generator) -> Outputs:
-        preset = self.preset
-        base = views.image[:, :1] if preset.student_dose == "full" else views.doses[:, :1]
+    def _student(self, inputs: Inputs) -> Outputs:
+        views = inputs.views
+        base = views.image[:, :1] if self.preset.student_dose == "full" else views.doses[:, :1]
         images = torch.cat([base, views.image[:, self.selected[1:]]], 1)
-        probability = hiding_probability(
-            moment.progress, limit=preset.modality_dropout, warmup=preset.modality_dropout_warmup
-        )
-        present = hide_channels(
-            views.present[:, self.selected], probability, generator, whole=moment.whole(len(images))
-        )
-        present = present.to(self.device, non_blocking=True)
+        present = inputs.present.to(self.device, non_blocking=True)
         answer: Outputs = self.module.student(
-            images, present, views.valid[:, self.selected], graph, covariates=views.covariates
+            images, present, views.valid[:, self.selected], inputs.graph, covariates=views.covariates
         )
         return answer
 

@@ -63,7 +63,7 @@ def entropy_presence(votes: Votes) -> Tensor:
 
 
 def performance(votes: Votes) -> Tensor:
-    """e^{−L_k}, L the mean cross-entropy out of fold, else over the batch (as in Ahmad et al. 2024, MTCM-KD).
+    """e^{−L_k}, L the mean cross-entropy out of fold, else of the samples at hand (as in Ahmad et al. 2024, MTCM-KD).
 
     The paper (doi 10.1016/j.knosys.2024.111854) weighs teachers by their performance in segmentation; e^{−L}, the
     geometric mean of the probability of the true class, is ours. All weigh alike where nothing is graded.

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from reactkd_auto.cases import CaseProperties
 from reactkd_auto.dataset import Dataset
-from reactkd_auto.networks import GraphInputs, Outputs, Teachers, build_teachers, load_weights, swin
+from reactkd_auto.networks import Outputs, Teachers, build_teachers, load_weights, swin
 from reactkd_auto.networks.onednn import prefer_onednn
 from reactkd_auto.networks.precision import mixed_precision
 from reactkd_auto.plan import Plan
-from reactkd_auto.training.augment import Views
 from reactkd_auto.training.classification import LabelLoss, label_loss
 from reactkd_auto.training.covariates import standardise_by
 from reactkd_auto.training.loader import Arrays
@@ -24,7 +23,14 @@ from reactkd_auto.training.modality_dropout import hide_channels, hiding_probabi
 from reactkd_auto.training.preset import TeacherRecipe
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.seeding import Moment
-from reactkd_auto.training.views import any_privileged, held_out_batches, plain_views, regions_of, training_views
+from reactkd_auto.training.views import (
+    Inputs,
+    any_privileged,
+    held_out_batches,
+    plain_views,
+    regions_of,
+    training_views,
+)
 from reactkd_auto.training.watch import auc
 
 logger = logging.getLogger(__name__)
@@ -56,9 +62,10 @@ class TeacherTask:
         self.plan, self.dataset, self.recipe = plan, dataset, recipe
         self.label_loss, self.case_folder, self.watched, self.device = label_loss, case_folder, watched, device
         self.consistent = plan.dose.enabled and recipe.dose_consistency > 0
+        self.weights = {"fused": 1.0, "structure": 1.0, "dose": 1.0, "consistency": recipe.dose_consistency}
 
-    def step(self, arrays: Arrays, moment: Moment) -> dict[str, Tensor]:
-        """Losses of one batch."""
+    def prepare(self, arrays: Arrays, moment: Moment) -> Inputs:
+        """Augmented samples, some of whose channels are hidden."""
         views, graph, generator = training_views(
             arrays,
             moment,
@@ -72,18 +79,25 @@ class TeacherTask:
             moment.progress, limit=recipe.modality_dropout, warmup=recipe.modality_dropout_warmup
         )
         present = hide_channels(views.present, probability, generator, whole=moment.whole(len(views.label)))
-        answers = self.module(views.image, views.doses[:, :1], present, views.valid, graph, covariates=views.covariates)
-        losses = {"fused": self.label_loss(answers.fused.logits, views.label)}
-        if answers.structure is not None:
-            seen = torch.where(any_privileged(present).to(self.device, non_blocking=True), views.label, -1)
-            losses["structure"] = self.label_loss(answers.structure.logits, seen)
-            losses["dose"] = self.label_loss(answers.dose.logits, views.label)
+        return Inputs(arrays["names"], views, graph, present)
+
+    def counts(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Graded samples that each teacher learns from."""
+        return {name: self.label_loss.count(label) for name, label in self._labels(inputs).items()}
+
+    def step(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Losses of one part."""
+        views, graph = inputs.views, inputs.graph
+        answers = self.module(
+            views.image, views.doses[:, :1], inputs.present, views.valid, graph, covariates=views.covariates
+        )
+        losses = {
+            name: self.label_loss(getattr(answers, name).logits, label) for name, label in self._labels(inputs).items()
+        }
         if self.consistent:
-            higher = self._at_higher_dose(views, graph)
+            higher = self._at_higher_dose(inputs)
             losses["consistency"] = dose_consistency(answers.dose.logits, higher.logits)
-        weights = {"consistency": recipe.dose_consistency}
-        total = torch.stack([weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
-        return {"loss": total, **losses}
+        return losses
 
     def watch(self, average: torch.nn.Module) -> dict[str, float]:
         """Held-out AUC of every teacher; the dose teacher sees the CT alone."""
@@ -94,9 +108,17 @@ class TeacherTask:
         areas = {f"held_out_auc_{name}": auc(self.watched, probabilities(rows)) for name, rows in answers.items()}
         return {name: area for name, area in areas.items() if area is not None}
 
+    def _labels(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Labels (B,) that each teacher learns from: the structure-function teacher needs a privileged channel."""
+        label = inputs.views.label
+        if not self.module.privileged:
+            return {"fused": label}
+        seen = any_privileged(inputs.present).to(self.device, non_blocking=True)
+        return {"fused": label, "structure": torch.where(seen, label, -1), "dose": label}
+
     @torch.no_grad()
-    def _at_higher_dose(self, views: Views, graph: GraphInputs) -> Outputs:
-        return self.module.dose_alone(views.doses[:, 1:2], graph)
+    def _at_higher_dose(self, inputs: Inputs) -> Outputs:
+        return self.module.dose_alone(inputs.views.doses[:, 1:2], inputs.graph)
 
 
 def new_task(run: Run, without: Sequence[int], watched: Sequence[CaseProperties]) -> TeacherTask:

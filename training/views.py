@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,22 @@ from reactkd_auto.training.augment_params import identity_params, make_params
 from reactkd_auto.training.covariates import hide_covariates
 from reactkd_auto.training.loader import Arrays, to_batch
 from reactkd_auto.training.seeding import Moment
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the networks of a stage are given of a batch.
+
+    Attributes:
+        names: Of the cases.
+        views, graph: The augmented samples and their regions.
+        present: bool (B, C), channels of the network in training that are not hidden from it; on the CPU.
+    """
+
+    names: Sequence[str]
+    views: Views
+    graph: GraphInputs
+    present: Tensor
 
 
 def training_views(

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -26,21 +27,27 @@ SCHEDULE = Schedule(epochs=3, iterations=4, learning_rate=0.05, weight_decay=0.0
 class Toy:
     """A small network with dropout on random targets; can break or be told to stop at one iteration."""
 
+    weights: ClassVar = {"loss": 1.0}
+
     def __init__(self, *, at: int | None = None, event: str = "") -> None:
         with torch.random.fork_rng():
             torch.manual_seed(3)
             self.module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.at, self.event, self.done = at, event, 0
 
-    def step(self, batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+    def prepare(self, batch: Tensor, moment: Moment) -> Tensor:
         number = moment.epoch * SCHEDULE.iterations + moment.iteration
         if number == self.at and self.event == "terminate":
             os.kill(os.getpid(), signal.SIGTERM)
         if number == self.at and self.event == "crash":
             raise MemoryError
+        return batch * float("nan") if number == self.at and self.event == "nan" else batch
+
+    def counts(self, batch: Tensor) -> dict[str, Tensor]:
+        return {}
+
+    def step(self, batch: Tensor) -> dict[str, Tensor]:
         loss = (self.module(batch) - batch.sum(1, keepdim=True)).square().mean()
-        if number == self.at and self.event == "nan":
-            loss = loss * float("nan")
         self.done += 1
         return {"loss": loss, "part": loss / 2}
 
@@ -197,7 +204,7 @@ def test_a_broken_state_is_a_clear_error(tmp_path):
 
 def test_gradients_are_clipped(tmp_path):
     class Steep(Toy):
-        def step(self, batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+        def step(self, batch: Tensor) -> dict[str, Tensor]:
             return {"loss": 1e6 * self.module(batch).square().mean()}
 
     toy = Steep()
@@ -230,9 +237,9 @@ def test_each_part_of_a_batch_draws_its_own_random_numbers(tmp_path):
     moments = []
 
     class Watching(Toy):
-        def step(self, batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+        def prepare(self, batch: Tensor, moment: Moment) -> Tensor:
             moments.append(moment)
-            return super().step(batch, moment)
+            return super().prepare(batch, moment)
 
     with StopRequest() as stop:
         train_stage(replace(job(tmp_path, Watching()), split=in_three), stop)

@@ -123,11 +123,11 @@ def test_a_fold_is_trained_resumed_and_saved_as_plain_weights(make_cohort, monke
     options |= {"pretrained": folder, "lora_rank": 2}
     before, calls = student_stage.StudentTask.step, []
 
-    def broken(self, arrays, moment):
+    def broken(self, inputs):
         calls.append(1)
         if len(calls) == 4:  # of the second epoch
             raise KeyboardInterrupt
-        return before(self, arrays, moment)
+        return before(self, inputs)
 
     with monkeypatch.context() as patch:
         patch.setattr(student_stage.StudentTask, "step", broken)

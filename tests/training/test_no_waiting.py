@@ -76,8 +76,8 @@ def a_run(cohort, preset: str) -> Run:
 
 
 def arrays_of(run: Run) -> dict[str, Any]:
-    """Two cases, one of them without the tracer: the branch of the tracer runs for the other one alone."""
-    names = ["case_01", "case_07"]
+    """Two parts of two cases; in one a case lacks the tracer, whose branch runs for the other case alone."""
+    names = ["case_01", "case_07", "case_03", "case_05"]
     cases = [read_case(run.case_folder, run.cases[name]) for name in names]
     return {"names": names, **vars(collate(cases, run.plan, run.dataset))}
 
@@ -86,16 +86,16 @@ def assert_nothing_waits(run: Run, task: Any, arrays: dict[str, Any], folder: Pa
     """Whole iterations of the loop; what is read at the end of the epoch is the first to fail."""
     steps, step = [], task.step
 
-    def counted(batch: Any, moment: Moment) -> dict[str, torch.Tensor]:
-        steps.append(moment)
-        return step(batch, moment)
+    def counted(inputs: Any) -> dict[str, torch.Tensor]:
+        steps.append(inputs)
+        return step(inputs)
 
     task.step = counted
     job = Job(
         task=task,
         schedule=SCHEDULE,
         batches=lambda first: (arrays for _ in range(SCHEDULE.total)),
-        split=partial(split, parts=1),
+        split=partial(split, parts=2),
         folder=folder,
         title="nothing",
         seed=0,
@@ -106,7 +106,7 @@ def assert_nothing_waits(run: Run, task: Any, arrays: dict[str, Any], folder: Pa
     with Copies() as copies, StopRequest() as stop, pytest.raises((RuntimeError, NotImplementedError)) as caught:
         train_stage(job, stop)
     assert "finish_epoch" in [entry.name for entry in caught.traceback]
-    assert len(steps) == SCHEDULE.total
+    assert len(steps) == 2 * SCHEDULE.total
     assert copies.others >= 2 * SCHEDULE.total
     assert copies.waited == []
 
@@ -123,7 +123,7 @@ def test_a_step_of_the_student_waits_for_nothing(make_cohort, tmp_path, preset):
     teachers = build_teachers(run.plan, run.dataset, channels_last=True).to(META).eval().requires_grad_(False)
     heads = ("fused",) if run.preset.weighting == "fused" else ("fused", "structure", "dose")
     panel = Panel(heads, run.preset.weighting, run.preset.temperature, None)
-    tutors = Tutors(teachers, {1: teachers}, {"case_01": 1, "case_07": 0}, panel)
+    tutors = Tutors(teachers, {1: teachers}, {"case_01": 1, "case_07": 0, "case_03": 0, "case_05": 1}, panel)
     assert_nothing_waits(run, student_stage.new_task(run, 0, tutors, []), arrays, tmp_path)
 
 
@@ -137,5 +137,5 @@ def test_a_step_of_the_localiser_waits_for_nothing(make_cohort, tmp_path):
 
 
 def test_a_step_of_pretraining_waits_for_nothing(make_cohort, tmp_path):
-    run = a_run(make_cohort(), "baseline")
+    run = a_run(make_cohort(), "auto")
     assert_nothing_waits(run, pretrain_stage.new_task(run, run.plan.network.student), arrays_of(run), tmp_path)

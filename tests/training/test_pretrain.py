@@ -49,9 +49,9 @@ def beginnings(monkeypatch):
     seen: dict[str, dict[str, torch.Tensor]] = {}
     for task in (teachers_stage.TeacherTask, student_stage.StudentTask):
 
-        def step(self, arrays, moment, *, before=task.step, name=task.__name__):
+        def step(self, inputs, *, before=task.step, name=task.__name__):
             seen.setdefault(name, {k: v.clone() for k, v in self.module.state_dict().items()})
-            return before(self, arrays, moment)
+            return before(self, inputs)
 
         monkeypatch.setattr(task, "step", step)
     return seen
@@ -95,13 +95,13 @@ def test_what_is_segmented_are_the_voxels_of_the_node_map(make_cohort):
 
 def test_ungraded_only_never_looks_at_a_case_that_a_fold_holds_out(make_cohort, monkeypatch):
     cohort, seen = make_cohort(), set()
-    before = PretrainingTask.step
+    before = PretrainingTask.prepare
 
-    def step(self, arrays, moment):
+    def prepare(self, arrays, moment):
         seen.update(arrays["names"])
         return before(self, arrays, moment)
 
-    monkeypatch.setattr(PretrainingTask, "step", step)
+    monkeypatch.setattr(PretrainingTask, "prepare", prepare)
     folder = run(cohort, ungraded_only=True)
     assert folder.name == "pretrained_ungraded_seed0"
     assert seen == {"case_08", "case_09"}

@@ -13,6 +13,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -40,6 +41,8 @@ SAMPLES = 8
 class Uneven:
     """Frozen weights, running statistics, a loss over few samples, and a branch that only some samples reach."""
 
+    weights: ClassVar = {"loss": 1.0}
+
     def __init__(self) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(3)
@@ -53,7 +56,13 @@ class Uneven:
                 }
             )
 
-    def step(self, batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+    def prepare(self, batch: Tensor, moment: Moment) -> Tensor:
+        return batch
+
+    def counts(self, batch: Tensor) -> dict[str, Tensor]:
+        return {"loss": (batch[:, 0] > 0.5).sum()}
+
+    def step(self, batch: Tensor) -> dict[str, Tensor]:
         m = self.module
         hidden = m["frozen"](batch)
         graded = batch[:, 0] > 0.5
@@ -97,15 +106,15 @@ def member(rank: int, event: str, folder: Path, port: int, answer: Connection) -
     os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost"}
     with joined("cpu") as ranks, StopRequest() as stop:
         mine = job(folder, ranks)
-        step, last = mine.task.step, ranks.rank == ranks.count - 1
+        last = ranks.rank == ranks.count - 1
 
-        def disturbed(batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+        def disturbed(batch: Tensor, moment: Moment) -> Tensor:
             number = moment.epoch * SCHEDULE.iterations + moment.iteration
             if last and number == 4 and event in ("SIGTERM", "SIGKILL"):
                 os.kill(os.getpid(), signal.Signals[event])
-            return step(batch * float("nan") if last and number == 4 and event == "nan" else batch, moment)
+            return batch * float("nan") if last and number == 4 and event == "nan" else batch
 
-        mine.task.step = disturbed
+        mine.task.prepare = disturbed
         try:
             train_stage(mine, stop)
             answer.send("")

@@ -139,11 +139,11 @@ def test_ungraded_cases_take_part_in_distillation_only(make_cohort, monkeypatch)
 
     for name, task in (("teachers", teachers_stage.TeacherTask), ("student", student_stage.StudentTask)):
 
-        def step(self, arrays, moment, *, before=task.step, into=seen[name]):
+        def prepare(self, arrays, moment, *, before=task.prepare, into=seen[name]):
             into.update(arrays["case"])
             return before(self, arrays, moment)
 
-        monkeypatch.setattr(task, "step", step)
+        monkeypatch.setattr(task, "prepare", prepare)
     run(cohort, iterations=6)
     graded = {"case_01", "case_03", "case_05", "case_07"}
     assert seen["teachers"] == graded
@@ -310,9 +310,9 @@ def test_a_signal_while_training_stops_with_a_sentence_and_the_next_call_continu
 
     before = StudentTask.step
 
-    def step(self, arrays, moment):
+    def step(self, inputs):
         os.kill(os.getpid(), signal.SIGINT)
-        return before(self, arrays, moment)
+        return before(self, inputs)
 
     with monkeypatch.context() as patch:
         patch.setattr(StudentTask, "step", step)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reactkd_auto.networks import GraphInputs
 from reactkd_auto.networks.precision import full_precision
 from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson
 from reactkd_auto.training.losses.masked import masked_mean
@@ -43,3 +44,7 @@ class EdgeLoss(DistillationLoss):
     def forward(self, lesson: Lesson) -> Tensor:
         """See `edge_loss`."""
         return edge_loss(lesson.student.node_features, lesson.teacher.node_features, lesson.nodes)
+
+    def count(self, graph: GraphInputs, lesions: Tensor) -> Tensor:
+        """Samples that have nodes."""
+        return graph.node_valid.any(1).sum()

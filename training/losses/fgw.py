@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from reactkd_auto.networks import GraphInputs
 from reactkd_auto.networks.precision import full_precision
 from reactkd_auto.training.losses.edge import cosine_matrix
 from reactkd_auto.training.losses.gromov_wasserstein import fused_gromov_wasserstein
@@ -63,3 +64,7 @@ class FusedGwLoss(DistillationLoss):
             projected=self.projection(student.node_features),
             target=self.projection.target(teacher.node_features, teacher.node_valid),
         )
+
+    def count(self, graph: GraphInputs, lesions: Tensor) -> Tensor:
+        """Samples that have nodes."""
+        return graph.node_valid.any(1).sum()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from reactkd_auto.networks import GraphInputs
 from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson, Setting
 from reactkd_auto.training.losses.masked import masked_mean
 
@@ -35,3 +36,7 @@ class FitNet(DistillationLoss):
         """See `hint_loss`."""
         regressed = self.regressor(lesson.student.maps[self.stage])
         return hint_loss(regressed, lesson.teacher.maps[self.stage], lesson.measured[self.stage])
+
+    def count(self, graph: GraphInputs, lesions: Tensor) -> Tensor:
+        """Measured voxels."""
+        return graph.weights[self.stage].sum()

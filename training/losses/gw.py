@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from reactkd_auto.networks import GraphInputs
 from reactkd_auto.training.losses.edge import cosine_matrix, edge_loss
 from reactkd_auto.training.losses.gromov_wasserstein import fused_gromov_wasserstein
 from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson
@@ -37,3 +38,7 @@ class GwLoss(DistillationLoss):
         """See `gw_loss`."""
         student, teacher = lesson.student, lesson.teacher
         return gw_loss(student.node_features, teacher.node_features, student.node_valid, teacher.node_valid)
+
+    def count(self, graph: GraphInputs, lesions: Tensor) -> Tensor:
+        """Samples that have nodes."""
+        return graph.node_valid.any(1).sum()

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from reactkd_auto.networks import Outputs
+from reactkd_auto.networks import GraphInputs, Outputs
 
 
 @dataclass(frozen=True)
@@ -74,3 +74,14 @@ class DistillationLoss(nn.Module):
     def forward(self, lesson: Lesson) -> Tensor:
         """Scalar; nothing of it goes to the teachers."""
         raise NotImplementedError
+
+    def count(self, graph: GraphInputs, lesions: Tensor) -> Tensor | None:
+        """How much the samples of these regions count in the mean that `forward` takes, before any network has run.
+
+        None: as many as they are. So it is too with losses that compare samples, which are no mean over them.
+
+        Args:
+            graph: Regions that both networks are given.
+            lesions: bool (N,), node slots that are lesions.
+        """
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reactkd_auto.networks import GraphInputs
 from reactkd_auto.networks.standardise import RunningStandardisation
 from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson, Setting
 from reactkd_auto.training.losses.masked import masked_mean
@@ -58,3 +59,7 @@ class NodeLoss(DistillationLoss):
         """See `node_loss`."""
         target = self.projection.target(lesson.teacher.node_features, lesson.nodes)
         return node_loss(self.projection(lesson.student.node_features), target, lesson.nodes)
+
+    def count(self, graph: GraphInputs, lesions: Tensor) -> Tensor:
+        """Nodes."""
+        return graph.node_valid.sum()

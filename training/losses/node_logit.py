@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from reactkd_auto.networks import GraphInputs
 from reactkd_auto.training.losses.kl import softened_kl
 from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson
 from reactkd_auto.training.losses.masked import masked_mean
@@ -29,3 +30,7 @@ class NodeLogitKl(DistillationLoss):
         """See `node_logit_kl`."""
         student, teacher = lesson.student.node_logits, lesson.teacher.node_logits
         return node_logit_kl(student, teacher, lesson.nodes & lesson.lesions, temperature=self.temperature)
+
+    def count(self, graph: GraphInputs, lesions: Tensor) -> Tensor:
+        """Lesions."""
+        return (graph.node_valid & lesions).sum()

@@ -10,7 +10,7 @@ SMOOTH = 1.0
 
 
 def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy + 1 − mean soft Dice of the foreground classes, over the whole batch.
+    """Cross-entropy + 1 − mean soft Dice of the foreground classes, over all samples at hand.
 
     Milletari et al. 2016 (arXiv 1606.04797, eq. 1) in the sum with cross-entropy that nnU-Net made usual. Dice is
     taken over the batch, so a class that one sample lacks does not count as an error of it.

@@ -16,6 +16,7 @@ from reactkd_auto.training import student_stage, teachers_stage
 from reactkd_auto.training.loader import Arrays
 from reactkd_auto.training.run import Run
 from reactkd_auto.training.seeding import Moment
+from reactkd_auto.training.shares import weighted_sum
 from reactkd_auto.training.tutors import Tutors
 from reactkd_auto.training.views import training_views
 
@@ -160,7 +161,11 @@ def _tutors(run: Run, arrays: Arrays) -> Tutors:
 def _own_learner(run: Run, task: Any) -> Learner:
     if run.compile:
         compile_branches(task.module)
-    return Learner(task.module, lambda arrays: task.step(arrays, _moment(run))["loss"], run.device)
+
+    def loss(arrays: Arrays) -> Tensor:
+        return weighted_sum(task.step(task.prepare(arrays, _moment(run))), task.weights)
+
+    return Learner(task.module, loss, run.device)
 
 
 def _augment(run: Run, arrays: Arrays) -> dict[str, Work]:
