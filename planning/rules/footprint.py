@@ -40,9 +40,19 @@ KEPT, RECOMPUTED = ElementBytes(17.6, 16.2, 6.2, 3.0), ElementBytes(0.0, 9.0, 1.
 
 
 def footprint(
-    network: NetworkPlan, patch: Triple, *, encoders: int, nodes: int, samples: int, checkpointing: bool
+    network: NetworkPlan, patch: Triple, *, encoders: int, nodes: int, batch: int, samples: int, checkpointing: bool
 ) -> float:
-    """Peak of a teachers' step on a GPU, in 2³⁰ bytes; the student's and the localiser's are below it."""
+    """Peak of a teachers' step on a GPU, in 2³⁰ bytes; the student's and the localiser's are below it.
+
+    Args:
+        network: Shapes.
+        patch: Size of the input.
+        encoders: Teachers' encoders, the dose branch's among them.
+        nodes: Most region nodes.
+        batch: Samples that are prepared.
+        samples: Of them, those that are learnt from at once.
+        checkpointing: Whether activations are computed twice.
+    """
     cost = RECOMPUTED if checkpointing else KEPT
     voxels = [math.prod(patch) / math.prod(network.cumulative_stride(k)) for k in range(len(network.strides))]
     stages = zip(voxels, _widths(network), network.teacher.blocks, strict=True)
@@ -50,14 +60,14 @@ def footprint(
     pooled = sum(voxels[k] for k in network.pooled_stages)
     maps = sum(voxels[k] for k in {*network.pooled_stages, len(voxels) - 1}) * network.embedding_width
     readers = 3 if encoders > 1 else 1
-    sample = (
+    prepared = (IMAGE_BYTES * encoders + SAMPLE_BYTES) * math.prod(patch) + 4 * nodes * pooled
+    learnt = (
         cost.block * blocks
         + (cost.projected * encoders + cost.read * readers) * maps
         + cost.first * voxels[0] * network.embedding_width
-        + (IMAGE_BYTES * encoders + SAMPLE_BYTES) * math.prod(patch)
-        + 4 * nodes * pooled
     )
-    return (BYTES_PER_WEIGHT * encoders * _weights(network) + samples * sample) / GIGABYTE
+    weights = BYTES_PER_WEIGHT * encoders * _weights(network)
+    return (weights + batch * prepared + samples * learnt) / GIGABYTE
 
 
 def _widths(network: NetworkPlan) -> list[int]:

@@ -59,8 +59,9 @@ class Memory:
     def ways(self, network: NetworkPlan, patch: Triple) -> Iterator[Way]:
         """From the least harmful on.
 
-        The batch whole; in parts of two or more, which costs no time and changes rounding and random numbers only; then
-        activations computed twice, which changes nothing and costs a fifth more work; single samples last.
+        The batch whole; in parts of two or more, which costs no time and changes no more than rounding, random numbers,
+        the pace of running statistics, and losses that compare samples; then activations computed twice, which changes
+        nothing and costs a fifth more work; single samples last.
         """
         parts = range(1, self.batch_size + 1)
         several = [n for n in parts if -(-self.batch_size // n) >= FEWEST_AT_ONCE]
@@ -73,6 +74,7 @@ class Memory:
                         patch,
                         encoders=self.encoders,
                         nodes=self.nodes,
+                        batch=self.batch_size,
                         samples=held,
                         checkpointing=checkpointing,
                     )

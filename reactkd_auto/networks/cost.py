@@ -49,13 +49,12 @@ def teachers_cost(plan: Plan, dataset: Dataset) -> StepCost:
     with step.counting():
         teachers = build_teachers(plan, dataset, channels_last=True)
         step.hold_weights(teachers)
-        batch = _Batch(teachers, plan, dataset)
-        higher = empty(plan.held_at_once, 1, *plan.patch_size) if plan.dose.enabled else None
+        batch = _Batch(teachers, plan, dataset, doses=1 + plan.dose.enabled)
         step.hold_batch()
 
         def forward() -> list[Tensor]:
             answers = teachers(*batch.inputs)
-            if higher is not None:
+            for higher in batch.higher:
                 with torch.no_grad():
                     teachers.dose_alone(higher, batch.inputs[-1])
             heads = (answers.fused, answers.structure, answers.dose)
@@ -71,7 +70,7 @@ def student_cost(plan: Plan, dataset: Dataset) -> StepCost:
         teachers = build_teachers(plan, dataset, channels_last=True).eval().requires_grad_(False)
         student = build_student(plan, dataset, channels_last=True)
         step.hold_weights(student)
-        batch = _Batch(teachers, plan, dataset)
+        batch = _Batch(teachers, plan, dataset, doses=1)
         step.hold_batch()
         image, dose, present, valid, graph = batch.inputs
 
@@ -104,12 +103,21 @@ def localiser_cost(plan: Plan, dataset: Dataset) -> StepCost:
 
 
 class _Batch:
-    """The samples that are held at once: what networks are given and, on a CPU, the arrays that it is made from."""
+    """What networks are given of all parts of a batch and, on a CPU, the arrays that these are made from.
 
-    def __init__(self, teachers: Teachers, plan: Plan, dataset: Dataset) -> None:
+    Attributes:
+        inputs: Of the part that is learnt from.
+        higher: Its further dose views.
+    """
+
+    def __init__(self, teachers: Teachers, plan: Plan, dataset: Dataset, *, doses: int) -> None:
         samples, patch = plan.held_at_once, plan.patch_size
         self.inputs: tuple[Any, ...] = empty_inputs(teachers, plan, dataset, samples=samples)
-        self.nodes = empty(samples, 3, *patch, dtype=torch.uint8)
+        waiting = plan.batch_size - samples
+        self.waiting = empty_inputs(teachers, plan, dataset, samples=waiting) if waiting else ()
+        self.nodes = empty(plan.batch_size, 3, *patch, dtype=torch.uint8)
+        views = empty(plan.batch_size, doses - 1, *patch)
+        self.higher = [views[:samples, i : i + 1] for i in range(doses - 1)]
         if plan.device == "cpu":
             stored = [n + 2 * c for n, c in zip(patch, plan.context_voxels, strict=True)]
             noise = 2 + len(plan.dose.levels) if plan.dose.enabled else 0

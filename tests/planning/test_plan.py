@@ -40,6 +40,7 @@ def planned_gigabytes(plan, dataset):
         plan.patch_size,
         encoders=1 + len(dataset.privileged) * plan.structure_function_teacher,
         nodes=NODE_BUDGET,
+        batch=plan.batch_size,
         samples=plan.held_at_once,
         checkpointing=plan.checkpointing,
     )
