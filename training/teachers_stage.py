@@ -149,14 +149,19 @@ def new_teachers(run: Run) -> Teachers:
 
 
 def load_teachers(run: Run, *without: int) -> Teachers:
-    """The finished teachers that left out these folds: EMA weights, in evaluation mode, without gradients.
+    """The finished teachers that left out these folds, with EMA weights; see `answering`."""
+    teachers = new_teachers(run)
+    load_weights(run.teachers_folder(*without) / WEIGHTS, teachers)
+    return answering(teachers, run.device)
+
+
+def answering(teachers: Teachers, device: torch.device) -> Teachers:
+    """Teachers that learn no more: on the device, in evaluation mode, without gradients.
 
     Cross-fitted, few samples of a batch are a teacher's to answer, often one: a CPU convolves that faster by oneDNN.
     """
-    teachers = new_teachers(run)
-    load_weights(run.teachers_folder(*without) / WEIGHTS, teachers)
     prefer_onednn(teachers)
-    return teachers.to(run.device).eval().requires_grad_(False)
+    return teachers.to(device).eval().requires_grad_(False)
 
 
 @torch.no_grad()

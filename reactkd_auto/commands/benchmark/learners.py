@@ -147,7 +147,7 @@ def _tutors(run: Run, arrays: Arrays) -> Tutors:
     """Teachers with initial weights, as many sets as the run's mode wants; the resident samples' folds take turns."""
 
     def teachers() -> Teachers:
-        made = teachers_stage.new_teachers(run).to(run.device).eval().requires_grad_(False)
+        made = teachers_stage.answering(teachers_stage.new_teachers(run), run.device)
         if run.compile:
             compile_branches(made)
         return made
