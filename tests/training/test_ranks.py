@@ -254,3 +254,16 @@ def test_after_a_process_is_killed_in_mid_epoch_the_same_command_ends_as_one_pro
     other = make_cohort(workspace=tmp_path / "alone")
     model = train(0, workspace=other.workspace, device="cpu", preset=preset, epochs=3, iterations=8)
     assert_same_training(results / f"auto/{preset}_seed0" / "fold_0", model.fold(0), rel=2e-2)
+
+
+@pytest.mark.slow
+def test_torchrun_itself_starts_the_same_training(make_cohort, tmp_path):
+    cohort, other = make_cohort(), make_cohort(workspace=tmp_path / "alone")
+    module = ["reactkd_auto.training", "0", "-w", str(cohort.workspace), "--device", "cpu", "--preset", "baseline"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "-m"]
+    said = subprocess.run([*launcher, *module, "--epochs", "1", "--iterations", "4"], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert said.stderr.count("(folds 0)") == 1
+    model = train(0, workspace=other.workspace, device="cpu", preset="baseline", epochs=1, iterations=4)
+    together = cohort.workspace / "results" / "Dataset001_Tiny" / "auto" / "baseline_seed0" / "fold_0"
+    assert_same_training(together, model.fold(0), rel=2e-2)
