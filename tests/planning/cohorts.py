@@ -11,6 +11,8 @@ from reactkd_auto.fingerprint import QUANTILE_LEVELS, RING_WIDTHS_MM, CaseFinger
 from reactkd_auto.plan import Plan
 from reactkd_auto.planning.cohort import Cohort, summarise
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan, wanted_folds
+from reactkd_auto.planning.rules.footprint import footprint
+from reactkd_auto.planning.rules.graph import NODE_BUDGET
 from reactkd_auto.planning.rules.hardware import Hardware
 from reactkd_auto.planning.splits import split
 
@@ -108,3 +110,16 @@ def nodule_like(count: int = 500) -> list[CaseFingerprint]:
         )
         for i, e in enumerate(extents)
     ]
+
+
+def planned_gigabytes(plan, dataset):
+    """What the plan takes, by the rule's own estimate."""
+    return footprint(
+        plan.network,
+        plan.patch_size,
+        encoders=1 + len(dataset.privileged) * plan.structure_function_teacher,
+        nodes=NODE_BUDGET,
+        batch=plan.batch_size,
+        samples=plan.held_at_once,
+        checkpointing=plan.checkpointing,
+    )

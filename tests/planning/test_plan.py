@@ -10,7 +10,6 @@ from reactkd_auto.dataset import Channel, Region
 from reactkd_auto.errors import UserError
 from reactkd_auto.fingerprint import QUANTILE_LEVELS, RING_WIDTHS_MM, CaseFingerprint, Intensities
 from reactkd_auto.plan import read_plan, write_plan
-from reactkd_auto.planning.rules.footprint import footprint
 from reactkd_auto.planning.rules.graph import NODE_BUDGET, node_count
 from reactkd_auto.planning.rules.grid import MARGIN_MM
 from reactkd_auto.planning.rules.hardware import SMALLEST_VOXELS, VOXELS, Hardware
@@ -29,22 +28,9 @@ from tests.planning.cohorts import (
     new_dataset,
     nodule_like,
     plan_of,
+    planned_gigabytes,
     sarcoma_like,
 )
-
-
-def planned_gigabytes(plan, dataset):
-    """What the plan takes, by the rule's own estimate."""
-    return footprint(
-        plan.network,
-        plan.patch_size,
-        encoders=1 + len(dataset.privileged) * plan.structure_function_teacher,
-        nodes=NODE_BUDGET,
-        batch=plan.batch_size,
-        samples=plan.held_at_once,
-        checkpointing=plan.checkpointing,
-    )
-
 
 BARE = {"dataset", "name", "splits_hash", "fingerprint_hash", "reasons", "chosen_by_user", "schema_version"}
 GPU = Hardware("cuda", 24.0)
