@@ -110,9 +110,9 @@ def test_modality_dropout_hides_channels_of_such_a_student_the_more_the_longer_i
     cases: list[list[str]] = []
     seen: list[list[list[bool]]] = []
 
-    def step(self, arrays, moment, *, before=StudentTask.step):
-        cases.append(arrays["names"])
-        return before(self, arrays, moment)
+    def step(self, inputs, *, before=StudentTask.step):
+        cases.append(inputs.names)
+        return before(self, inputs)
 
     def forward(self, images, present, *more, before=Student.forward, **options):
         if self.training:
