@@ -38,7 +38,7 @@ cannot be read is "failed", the others are finished, and the exit code is 3. Run
 Many CTs: --engine ray, or --num_parts N --part_id K, one process a part, side by side into one folder; at the end the
 same command without a part makes tables and report, and predicts what a killed part left out.
 
-example: reactkd_predict -i ct_dir -o out -m results/Dataset001_NAME/auto/auto_seed0"""
+example: reactkd_predict -i ct_dir -o out -m reactkd_workspace/results/Dataset001_NAME/auto/auto_seed0"""
 
 
 def build_parser() -> argparse.ArgumentParser:

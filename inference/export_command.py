@@ -13,7 +13,7 @@ Write a trained model as one zip: weights (safetensors), plan, dataset, fingerpr
 card made of what the folder holds, and the SHA-256 of each file. It names no case and no patient.
 The same model gives the same zip, byte for byte.
 
-example: reactkd_export_model -m results/Dataset001_NAME/auto/auto_seed0 -o NAME.zip"""
+example: reactkd_export_model -m reactkd_workspace/results/Dataset001_NAME/auto/auto_seed0 -o NAME.zip"""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from .errors import UserError
 from .jsonio import content_hash, from_plain, read_json, to_plain, write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raised whenever a key comes or goes, so that a plan of another release is told from a spoilt one."""
 STAGES = ("dose_degradation", "dual_teacher_training", "region_graph_distillation", "ct_only_inference")
 """The fixed stages, in their order."""
 
@@ -234,8 +235,6 @@ class Plan:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        if self.schema_version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version {self.schema_version}, this release reads {SCHEMA_VERSION}")
         if not 1 <= self.accumulation_steps <= self.batch_size:
             raise ValueError(f"accumulation_steps {self.accumulation_steps}, expected 1 to batch_size")
 
@@ -276,11 +275,16 @@ def read_plan(path: Path) -> Plan:
     """Read ``plan.json``, strictly.
 
     Raises:
-        UserError: Unknown or missing key, wrong type, or a newer schema.
+        UserError: Unknown or missing key, wrong type, or made by another release.
     """
     document = read_json(path)
     if not isinstance(document, dict):
         raise UserError(f"{path}: found {type(document).__name__}, expected a plan.")
+    if (version := document.get("schema_version")) != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: made by another release (schema_version {version}), expected {SCHEMA_VERSION}; plan and train "
+            "again, or use the release that made it."
+        )
     document = {k: v for k, v in document.items() if k not in ("stages", "hash")}
     hints = typing.get_type_hints(Plan)
     values: dict[str, Any] = {}

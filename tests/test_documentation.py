@@ -38,9 +38,18 @@ def test_every_documented_command_parses(page, line):
 
 def test_links_between_pages_resolve():
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+                file, _, anchor = target.partition("#")
+                other = page.parent / file if file else page
+                assert other.exists(), f"{page.name} links to {target}"
+                assert not anchor or anchor in anchors(other), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as sites that show Markdown make them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_command_is_in_the_reference():

@@ -48,6 +48,15 @@ def test_missing_key_is_named(tmp_path):
         read_plan(tmp_path / "plan.json")
 
 
+def test_a_plan_of_another_release_is_told_from_a_spoilt_one(tmp_path):
+    write_plan(tmp_path / "plan.json", small_plan())
+    document = read_json(tmp_path / "plan.json")
+    del document["training"]["value"]["graded_share"]
+    write_json(tmp_path / "plan.json", document | {"schema_version": 1})
+    with pytest.raises(UserError, match=r"plan\.json: made by another release \(schema_version 1\), expected 2; plan"):
+        read_plan(tmp_path / "plan.json")
+
+
 def test_hash_sees_values_and_not_reasons():
     plan = small_plan()
     assert plan.hash == dataclasses.replace(plan, reasons={}).hash
