@@ -181,7 +181,7 @@ def _train_fold(run: Run, fold: int, stop: StopRequest, *, restart: bool, option
         try:
             with deterministic(run.device):
                 if finished:
-                    logger.info("fold %d is finished (%s); --restart begins anew.", fold, folder)
+                    logger.info("fold %d is finished (%s); reactkd_train --restart begins anew.", fold, folder)
                 else:
                     run_stages(run, fold, stop)
                 validate_fold(run, fold)

@@ -12,6 +12,9 @@ import torch
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import atomic_path
 
+RESTART = "--restart of reactkd_train (of encoders: reactkd_pretrain)"
+"""What begins anew; other commands, such as reactkd_ablate, have no such option."""
+
 
 @dataclass
 class TrainingState:
@@ -58,7 +61,7 @@ def read_state(path: Path, settings: dict[str, Any]) -> TrainingState | None:
     try:
         state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
-        raise UserError(f"{path}: not a readable training state ({error}); use --restart to begin anew.") from error
+        raise UserError(f"{path}: not a readable training state ({error}); use {RESTART} to begin anew.") from error
     check_settings(path, state.settings, settings)
     return state
 
@@ -75,5 +78,5 @@ def check_settings(
         if found.get(name) != expected.get(name):
             raise UserError(
                 f"{path}: was trained with {name} {found.get(name)}, this run expects {expected.get(name)}; "
-                f"use the same, or --restart to begin anew."
+                f"use the same, or {RESTART} to begin anew."
             )

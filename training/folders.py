@@ -30,7 +30,7 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
         if others or (model.fold(fold) / "settings.json").exists():
             raise UserError(
                 f"{model.path}: fold {(others or [fold])[0]} was trained by another plan, expected this one "
-                f"({run.plan.hash}); remove the folder, or use --restart where this is its only fold."
+                f"({run.plan.hash}); remove the folder, or use reactkd_train --restart where this is its only fold."
             )
     source = run.preprocessed
     _copy(source / "fingerprint.json", model.path / "fingerprint.json")

@@ -103,7 +103,8 @@ def ablate(
         The page; None while no seed is finished by all recipes.
 
     Raises:
-        UserError: Something that the user can mend; trainings that are finished stay.
+        UserError: Something that the user can mend; trainings that are finished stay. The table of what did not fail
+            is written all the same.
     """
     place = _place(dataset, workspace, plan)
     wanted = tuple(dict.fromkeys(Recipe.parse(text) for text in recipes))
@@ -120,7 +121,8 @@ def ablate(
         devices = 1 if device == "cuda" or choose_device(device).type == "cuda" else 0
         failures = perform_side_by_side(mine, doing, execution=execution, devices=devices)
     read = partial(_external, place=place, folds=chosen, device=device, quiet=quiet)
-    gathered = gather(models, chosen, read if on_external else partial(out_of_fold, folds=chosen))
+    failed = {(training.recipe, training.seed) for training in failures}
+    gathered = gather(models, chosen, read if on_external else partial(out_of_fold, folds=chosen), failed=failed)
     folder = Path(output) if output is not None else place.results / "ablation"
     options = {
         "recipes": [r.name for r in wanted],
@@ -131,7 +133,8 @@ def ablate(
     }
     written = _write(folder, gathered, place.document.classes, judging, options)
     if failures:
-        raise UserError(f"{len(failures)} of {len(mine)} trainings failed, the first: {next(iter(failures.values()))}")
+        training, why = next(iter(failures.items()))
+        raise UserError(f"{len(failures)} of {len(mine)} trainings failed, the first ({training}): {why}")
     return written
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Gathered:
     Attributes:
         tables: By name of the row and by seed.
         seeds: Those that every recipe has finished all wanted folds of.
-        missing: Names of recipes and seeds that are not finished.
+        missing: Names of recipes and seeds that are not finished, or failed.
     """
 
     tables: dict[str, Tables]
@@ -43,6 +43,8 @@ def gather(
     models: dict[Recipe, dict[int, ModelFolder]],
     folds: Sequence[int],
     read: Callable[[ModelFolder], dict[str, Any] | None],
+    *,
+    failed: Collection[tuple[Recipe, int]],
 ) -> Gathered:
     """Tables of the seeds that all recipes have finished.
 
@@ -50,9 +52,14 @@ def gather(
         models: By recipe and seed.
         folds: Wanted of each.
         read: Tables of a finished model by who answered, as in `ROWS`.
+        failed: Recipes and seeds whose training failed; what lies in their folders was trained otherwise.
     """
     finished = {
-        recipe: {seed for seed, model in by_seed.items() if all(_finished(model, fold) for fold in folds)}
+        recipe: {
+            seed
+            for seed, model in by_seed.items()
+            if (recipe, seed) not in failed and all(_finished(model, fold) for fold in folds)
+        }
         for recipe, by_seed in models.items()
     }
     seeds = tuple(sorted(set.intersection(*finished.values())))

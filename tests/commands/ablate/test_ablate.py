@@ -64,6 +64,23 @@ def test_parts_train_their_share_and_any_later_call_makes_the_table(make_cohort,
     assert ablate(**options(cohort)) is None
 
 
+def test_a_training_that_failed_is_in_no_number_whatever_was_trained_before(make_cohort, capsys):
+    cohort = make_cohort()
+    folder = cohort.results / "ablation"
+    ablate(**options(cohort, recipes=["baseline"], folds=[0], epochs=1, iterations=1, output=folder / "before"))
+    command = ["-w", str(cohort.workspace), "--recipes", "baseline", "-f", "0", "--device", "cpu", "--quiet"]
+    command += ["--epochs", "2", "--iterations", "1"]
+    assert main(command) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "1 of 1 trainings failed, the first (baseline, seed 0, fold 0): " in error
+    assert "was trained with epochs 1, this run expects 2; use the same, or --restart of reactkd_train" in error
+    assert [p.name for p in folder.iterdir()] == ["before"]
+
+    assert main([*command, "--seeds", "0", "1"]) == 2
+    assert json.loads((folder / "ablation.json").read_text())["seeds"] == [1]
+    assert "baseline seed 0" in (folder / "ablation.html").read_text()
+
+
 def test_a_signal_ends_it_with_one_sentence_and_the_same_call_continues(make_cohort, monkeypatch, capsys):
     cohort = make_cohort()
     command = ["-w", str(cohort.workspace), "--recipes", "baseline", "--folds", "0", "--device", "cpu", "--quiet"]
