@@ -77,6 +77,7 @@ def train(
         GroupEnded: One of several processes ended early; the same call continues.
         RankLost: This is one of several processes, and another one is gone; the same call of all of them continues.
     """
+    from reactkd_auto.ranks import Ranks
     from reactkd_auto.training.assignment import END, follow
     from reactkd_auto.training.group import joined, started_in_group
     from reactkd_auto.training.launch import launch
@@ -118,7 +119,9 @@ def train(
         lora_rank=lora_rank,
     )
     if num_gpus != 1 and not started_in_group():
-        run = opening()
+        if num_gpus < 1:
+            raise UserError(f"--num_gpus {num_gpus}: expected at least 1.")
+        run = opening(ranks=Ranks(count=num_gpus))  # refuses what the processes would refuse
         _folds(fold, run.plan.folds)
         own = {
             "dataset": dataset,

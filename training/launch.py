@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from reactkd_auto.device import choose_device
-from reactkd_auto.errors import EXIT_USER_ERROR, SIGNALLED, UserError
+from reactkd_auto.errors import EXIT_USER_ERROR, SIGNALLED
 from reactkd_auto.training.group import check_gpus
 
 logger = logging.getLogger(__name__)
@@ -41,8 +41,6 @@ def launch(count: int, options: dict[str, Any]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    if count < 1:
-        raise UserError(f"--num_gpus {count}: expected at least 1.")
     if choose_device(options["device"]).type == "cuda":
         check_gpus(count)
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what happened is said here, in one sentence

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 
 from reactkd_auto.errors import Interrupted, UserError
 from reactkd_auto.networks.standardise import RunningStandardisation
+from reactkd_auto.plan import write_plan
 from reactkd_auto.ranks import ALONE, RankLost, Ranks
 from reactkd_auto.training import train
+from reactkd_auto.training.command import main
 from reactkd_auto.training.group import joined
 from reactkd_auto.training.launch import arguments
 from reactkd_auto.training.loop import Job, train_stage
@@ -203,6 +205,26 @@ def test_a_batch_that_cannot_be_shared_evenly_is_a_clear_error(make_cohort):
     workspace, three = open_workspace(make_cohort().workspace), replace(ALONE, count=3)
     with pytest.raises(UserError, match="batches of 2 cannot be shared evenly by 3 processes, expected 1, 2 of them"):
         open_run(workspace, preset=read_preset("baseline"), device="cpu", ranks=three)
+
+
+@pytest.mark.parametrize(
+    ("preset", "batch", "sentence"),
+    [
+        ("baseline", 2, "batches of 2 cannot be shared evenly by 7 processes, expected 1, 2 of them."),
+        ("dist", 14, "DIST correlates over a batch, found 2 samples in one, expected at least 8"),
+    ],
+)
+def test_what_processes_would_refuse_is_refused_before_they_start(
+    make_cohort, monkeypatch, capsys, preset, batch, sentence
+):
+    monkeypatch.setattr("reactkd_auto.training.launch.launch", lambda *_: pytest.fail("they were started"))
+    cohort = make_cohort()
+    write_plan(cohort.cases.parent / "plan.json", replace(cohort.plan, batch_size=batch))
+    command = ["0", "-w", str(cohort.workspace), "--device", "cpu", "--preset", preset, "--num_gpus", "7"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
 
 
 def test_options_reach_the_processes():

@@ -337,6 +337,7 @@ def test_two_processes_do_not_train_the_same_fold(make_cohort):
         (["0", "-d", "9"], "no dataset fit '9'"),
         (["0", "-p", "other"], "other.json: file not found"),
         (["0", "--seed", "-1"], "--seed -1: expected 0 or more."),
+        (["0", "--num_gpus", "0"], "--num_gpus 0: expected at least 1."),
     ],
 )
 def test_mistakes_on_the_command_line_are_one_sentence_and_exit_code_2(make_cohort, capsys, arguments, sentence):
