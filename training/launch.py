@@ -71,12 +71,13 @@ def arguments(options: dict[str, Any]) -> list[str]:
 
 
 def _reason(codes: dict[int, int], count: int) -> GroupEnded:
+    mistaken = codes.get(0) == EXIT_USER_ERROR  # then the launcher itself has ended the others
     killed = {rank: -code for rank, code in codes.items() if code < 0}
-    if killed:
+    if killed and not mistaken:
         rank, number = next(iter(killed.items()))
         what = f"process {rank + 1} of {count} was ended by {signal.Signals(number).name}"
         return GroupEnded(f"{what}; the same command continues.", code=SIGNALLED + number, told=False)
     rank, code = min(codes.items())
-    told = rank == 0 and (code == EXIT_USER_ERROR or code > SIGNALLED)
+    told = mistaken or (rank == 0 and code > SIGNALLED)
     what = f"process {rank + 1} of {count} ended with exit code {code}"
     return GroupEnded(f"{what}, its error stands above; the same command continues.", code=code, told=told)

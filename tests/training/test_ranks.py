@@ -18,15 +18,15 @@ from typing import ClassVar
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from reactkd_auto.errors import Interrupted, UserError
 from reactkd_auto.networks.standardise import RunningStandardisation
 from reactkd_auto.plan import write_plan
 from reactkd_auto.ranks import ALONE, RankLost, Ranks
 from reactkd_auto.training import train
-from reactkd_auto.training.command import main
 from reactkd_auto.training.group import joined
-from reactkd_auto.training.launch import arguments
+from reactkd_auto.training.launch import GroupEnded, arguments, launch
 from reactkd_auto.training.loop import Job, train_stage
 from reactkd_auto.training.losses.masked import masked_mean
 from reactkd_auto.training.preset import read_preset
@@ -214,17 +214,34 @@ def test_a_batch_that_cannot_be_shared_evenly_is_a_clear_error(make_cohort):
         ("dist", 14, "DIST correlates over a batch, found 2 samples in one, expected at least 8"),
     ],
 )
-def test_what_processes_would_refuse_is_refused_before_they_start(
-    make_cohort, monkeypatch, capsys, preset, batch, sentence
-):
+def test_what_processes_would_refuse_is_refused_before_they_start(make_cohort, monkeypatch, preset, batch, sentence):
     monkeypatch.setattr("reactkd_auto.training.launch.launch", lambda *_: pytest.fail("they were started"))
     cohort = make_cohort()
     write_plan(cohort.cases.parent / "plan.json", replace(cohort.plan, batch_size=batch))
-    command = ["0", "-w", str(cohort.workspace), "--device", "cpu", "--preset", preset, "--num_gpus", "7"]
-    assert main(command) == 2
-    error = capsys.readouterr().err
-    assert sentence in error
-    assert error.count("\n") == 1
+    with pytest.raises(UserError, match=sentence):
+        train(0, workspace=cohort.workspace, device="cpu", preset=preset, num_gpus=7)
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "told"),
+    [
+        ({0: 2, 1: -signal.SIGTERM}, 2, True),
+        ({0: 4, 1: -signal.SIGKILL}, 128 + signal.SIGKILL, False),
+        ({0: 128 + signal.SIGTERM, 1: 128 + signal.SIGTERM}, 128 + signal.SIGTERM, True),
+        ({1: 1}, 1, False),
+    ],
+)
+def test_a_group_ends_as_the_process_did_that_ended_first(monkeypatch, codes, code, told):
+    """A mistake that the leading process tells of ends it; the launcher then ends the others by SIGTERM."""
+    failures = {rank: ProcessFailure(rank, 1, ended, "") for rank, ended in codes.items()}
+
+    def end(*_: str) -> None:
+        raise ChildFailedError("training", failures)
+
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: end)
+    with pytest.raises(GroupEnded) as ended:
+        launch(2, {"fold": 0, "device": "cpu"})
+    assert (ended.value.code, ended.value.told) == (code, told)
 
 
 def test_options_reach_the_processes():
