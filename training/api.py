@@ -81,8 +81,8 @@ def train(
     from reactkd_auto.training.assignment import END, follow
     from reactkd_auto.training.group import joined, started_in_group
     from reactkd_auto.training.launch import launch
+    from reactkd_auto.training.opening import open_run
     from reactkd_auto.training.preset import read_preset
-    from reactkd_auto.training.run import open_run
 
     options: dict[str, Any] = {
         "preset": preset,

@@ -15,6 +15,7 @@ from reactkd_auto.plan import read_plan
 from reactkd_auto.provenance import write_run
 from reactkd_auto.training.automatic_regions import FOLDER as AUTOMATIC_REGIONS
 from reactkd_auto.training.localiser_stage import WEIGHTS as LOCALISER
+from reactkd_auto.training.opening import find_plan
 from reactkd_auto.training.run import Run
 
 
@@ -34,7 +35,7 @@ def prepare_model_folder(run: Run, fold: int, options: dict[str, Any]) -> None:
             )
     source = run.preprocessed
     _copy(source / "fingerprint.json", model.path / "fingerprint.json")
-    _copy(source / ("plan.json" if run.plan.name == "auto" else f"{run.plan.name}.json"), path)
+    _copy(find_plan(source, run.plan.name), path)
     write_dataset(model.path, run.dataset)
     model.write_config(
         ModelConfig(run.preset.name, run.preset.channels(run.dataset), run.seed, run.preset.student_covariates)

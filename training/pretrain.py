@@ -45,10 +45,10 @@ def pretrain(
     from reactkd_auto.lock import locked
     from reactkd_auto.progress import log_to_file
     from reactkd_auto.training.folders import empty_folder
+    from reactkd_auto.training.opening import open_run
     from reactkd_auto.training.preset import read_preset
     from reactkd_auto.training.pretrain_run import pretrain_encoders
     from reactkd_auto.training.pretrained import ROLES
-    from reactkd_auto.training.run import open_run
     from reactkd_auto.training.stop import StopRequest
 
     options = {"plan": plan, "device": device, "epochs": epochs, "iterations": iterations}

@@ -31,8 +31,9 @@ from reactkd_auto.planning.made_of import outdated_cases
 from reactkd_auto.planning.measuring import measure_cases, read_rows
 from reactkd_auto.planning.preprocess import preprocess_cases
 from reactkd_auto.planning.rooms import Rooms
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import Run, open_run
+from reactkd_auto.training.run import Run
 from reactkd_auto.training.student_stage import new_student, student_answers
 from reactkd_auto.training.teachers_stage import load_teachers, probabilities, teacher_logits
 from reactkd_auto.workspace import open_workspace

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from reactkd_auto.dataset_conversion.demo import make_params
 from reactkd_auto.training.folders import prepare_model_folder
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import open_run
 from reactkd_auto.training.stages import train_student, train_teachers
 from reactkd_auto.training.stop import StopRequest
 from reactkd_auto.workspace import open_workspace

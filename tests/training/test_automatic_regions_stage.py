@@ -26,8 +26,8 @@ from reactkd_auto.training.automatic_regions_stage import (
     draw_automatic_regions,
 )
 from reactkd_auto.training.folders import forget
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import open_run
 from reactkd_auto.training.seeding import Moment
 from reactkd_auto.training.stop import StopRequest
 from reactkd_auto.workspace import open_workspace

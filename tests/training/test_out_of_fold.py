@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from reactkd_auto.networks import build_teachers, save_weights
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.out_of_fold import FILE, finished_sets, held_out_logits, out_of_fold, training_logits
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import open_run
 from reactkd_auto.training.stages import begin
 from reactkd_auto.training.teachers_stage import WEIGHTS, load_teachers, probabilities, teacher_logits
 from reactkd_auto.workspace import open_workspace

@@ -29,8 +29,8 @@ from reactkd_auto.training.group import joined
 from reactkd_auto.training.launch import GroupEnded, arguments, launch
 from reactkd_auto.training.loop import Job, train_stage
 from reactkd_auto.training.losses.masked import masked_mean
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import open_run
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.seeding import Moment
 from reactkd_auto.training.stop import StopRequest

@@ -25,8 +25,9 @@ from reactkd_auto.training import student_stage, teachers_stage
 from reactkd_auto.training.group import joined
 from reactkd_auto.training.loader import split
 from reactkd_auto.training.loop import Job, train_stage
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import Run, open_run
+from reactkd_auto.training.run import Run
 from reactkd_auto.training.schedule import Schedule
 from reactkd_auto.training.shares import shares, weighted_sum
 from reactkd_auto.training.stop import StopRequest

@@ -17,9 +17,10 @@ from reactkd_auto.networks import Student
 from reactkd_auto.training import pretrain, train
 from reactkd_auto.training.command import build_parser, main
 from reactkd_auto.training.launch import arguments
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import open_run, variant
 from reactkd_auto.training.student_stage import StudentTask
+from reactkd_auto.training.variants import variant
 from reactkd_auto.workspace import open_workspace
 
 from .conftest import tiny_dataset

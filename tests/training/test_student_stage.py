@@ -7,8 +7,8 @@ import torch
 from reactkd_auto.networks import Student, build_teachers
 from reactkd_auto.plan import write_plan
 from reactkd_auto.training import student_stage, train
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import open_run
 from reactkd_auto.training.tutors import Tutors
 from reactkd_auto.workspace import open_workspace
 

@@ -45,7 +45,7 @@ class Place:
 
     def model(self, recipe: Recipe, seed: int) -> ModelFolder:
         """Model folder of a recipe and seed, as training names it."""
-        from reactkd_auto.training.run import variant
+        from reactkd_auto.training.variants import variant
 
         preset = read_preset(recipe.preset)
         preset = replace(preset, student_channels=recipe.channels or preset.student_channels)

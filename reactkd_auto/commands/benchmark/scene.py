@@ -10,8 +10,9 @@ from reactkd_auto.plan import Plan, Triple
 from reactkd_auto.planning.cohort import summarise
 from reactkd_auto.planning.plan import Frame, Overrides, make_plan
 from reactkd_auto.planning.rules.hardware import Hardware
+from reactkd_auto.training.opening import open_run
 from reactkd_auto.training.preset import read_preset
-from reactkd_auto.training.run import Run, open_run
+from reactkd_auto.training.run import Run
 from reactkd_auto.workspace import open_workspace
 
 RECIPE = "auto"
