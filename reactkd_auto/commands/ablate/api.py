@@ -13,6 +13,7 @@ from reactkd_auto.dataset import Dataset, read_dataset
 from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import Execution
+from reactkd_auto.execution.parts import chosen_part
 from reactkd_auto.jsonio import write_json, write_text
 from reactkd_auto.lock import locked
 from reactkd_auto.model_folder import ModelFolder, model_name
@@ -44,12 +45,19 @@ class Place:
     document: Dataset
 
     def model(self, recipe: Recipe, seed: int) -> ModelFolder:
-        """Model folder of a recipe and seed, as training names it."""
+        """Model folder of a recipe and seed, as training names it.
+
+        Raises:
+            UserError: There is no such preset, or not with such teachers or channels.
+        """
         from reactkd_auto.training.variants import variant
 
-        preset = read_preset(recipe.preset)
-        preset = replace(preset, student_channels=recipe.channels or preset.student_channels)
-        differs = variant(preset, self.document, recipe.teachers, recipe.start)
+        try:
+            preset = read_preset(recipe.preset)
+            preset = replace(preset, student_channels=recipe.channels or preset.student_channels)
+            differs = variant(preset, self.document, recipe.teachers, recipe.start)
+        except UserError as error:
+            raise UserError(f"recipe {recipe.name}: {error}") from None
         return ModelFolder(self.results / model_name(recipe.preset, differs, seed))
 
 
@@ -76,7 +84,7 @@ def ablate(
     epochs: int | None = None,
     iterations: int | None = None,
     num_parts: int = 1,
-    part_id: int = 0,
+    part_id: int | None = None,
     output: Path | str | None = None,
     device: str = "auto",
     execution: Execution | None = None,
@@ -87,14 +95,14 @@ def ablate(
     Args:
         dataset, workspace, plan, epochs, iterations, device: As for training.
         recipes: ``PRESET``, with ``:in_sample`` or ``:cross_fitted``, then ``:pretrained`` or ``:pretrained_loraR``,
-            then the student's channels, such as ``:CT+FDG``.
+            then the student's channels, such as ``:CT+FDG`` or ``:FDG``.
         seeds: Of training; each is a training of its own.
         folds: None: every fold of the plan.
         reference: Recipe that the others are compared with; None: the first.
         on_external: Judge on the external CTs (``imagesTs``, ``labelsTs.csv``; with ``regionsTs`` where that exists),
             each model the mean of its folds, rather than out of fold.
         pretrained: Folder of `pretrain`, for recipes that begin with pretrained encoders.
-        num_parts, part_id: This machine's share of the trainings; several may work side by side.
+        num_parts, part_id: This machine's share of the trainings; several may work side by side. None: all of them.
         output: Folder of the table; None: ``ablation`` beside the model folders.
         execution: A Ray cluster does the trainings, a seed and fold each at a time; None: this process does.
         quiet: No progress bars.
@@ -106,12 +114,15 @@ def ablate(
         UserError: Something that the user can mend; trainings that are finished stay. The table of what did not fail
             is written all the same.
     """
+    part = chosen_part(num_parts, part_id)
     place = _place(dataset, workspace, plan)
     wanted = tuple(dict.fromkeys(Recipe.parse(text) for text in recipes))
-    chosen = tuple(range(place.folds)) if folds is None else tuple(folds)
+    seeds = tuple(dict.fromkeys(seeds))
+    chosen = tuple(range(place.folds) if folds is None else dict.fromkeys(folds))
     _check_start(wanted, pretrained)
+    _check_numbers(seeds, chosen, place.folds, epochs, iterations)
     judging = Judging(_reference(wanted, reference), chosen, on_external)
-    mine = share(trainings(wanted, seeds, chosen), num_parts=num_parts, part_id=part_id)
+    mine = share(trainings(wanted, seeds, chosen), part)
     models = {recipe: {seed: place.model(recipe, seed) for seed in seeds} for recipe in wanted}
     settings = {"plan": plan, "epochs": epochs, "iterations": iterations, "device": device, "quiet": quiet}
     doing = partial(_train, place=place, pretrained=pretrained, settings=settings)
@@ -139,9 +150,12 @@ def ablate(
 
 
 def _place(dataset: str | None, workspace: Path | str | None, plan: str) -> Place:
+    from reactkd_auto.training.opening import find_plan
+
     space = open_workspace(workspace)
     name = space.find_dataset(dataset)
     preprocessed = space.preprocessed(name)
+    find_plan(preprocessed, plan)
     folds, document = read_splits(preprocessed).folds, read_dataset(preprocessed)
     return Place(space.root, name, space.raw_dataset(name), space.results(name, plan), folds, document)
 
@@ -161,6 +175,20 @@ def _check_start(recipes: Sequence[Recipe], pretrained: Path | str | None) -> No
         raise UserError(
             f"--pretrained {pretrained}: no recipe begins with it, expected one such as {recipes[0].name}:pretrained."
         )
+
+
+def _check_numbers(
+    seeds: Sequence[int], folds: Sequence[int], planned: int, epochs: int | None, iterations: int | None
+) -> None:
+    from reactkd_auto.training.opening import check_length
+
+    check_length(epochs, iterations)
+    for seed in seeds:
+        if seed < 0:
+            raise UserError(f"--seeds {seed}: expected 0 or more.")
+    for fold in folds:
+        if not 0 <= fold < planned:
+            raise UserError(f"--folds {fold}: expected some of 0…{planned - 1}, as planned.")
 
 
 def _train(training: Training, *, place: Place, pretrained: Path | str | None, settings: dict[str, Any]) -> None:

@@ -34,10 +34,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recipes",
         nargs="+",
-        default=DEFAULT_RECIPES,
-        help="PRESET, with :in_sample or :cross_fitted, then :pretrained or :pretrained_loraR, then :CT+FDG",
+        default=argparse.SUPPRESS,
+        help="PRESET, with :in_sample or :cross_fitted, then :pretrained or :pretrained_loraR, then :CT+FDG; "
+        f"{' and '.join(DEFAULT_RECIPES)} if left out",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=(0,), help="of training")
+    parser.add_argument("--seeds", nargs="+", type=int, default=argparse.SUPPRESS, help="of training; 0 if left out")
     parser.add_argument("-f", "--folds", nargs="+", type=int, help="folds; every one if left out")
     parser.add_argument("--reference", help="recipe that the others are compared with; the first if left out")
     parser.add_argument(
@@ -51,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, help="as for reactkd_train; as planned if left out")
     parser.add_argument("--iterations", type=int, help="an epoch; as planned if left out")
     parser.add_argument("--num_parts", type=int, default=1, help="machines that share the trainings")
-    parser.add_argument("--part_id", type=int, default=0, help="which of them this one is, from 0 on")
+    parser.add_argument("--part_id", type=int, help="which of them this one is, from 0 on")
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="this process, or a Ray cluster: a GPU a seed and fold"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from reactkd_auto.errors import UserError
+from reactkd_auto.execution.parts import Part
 
 TeacherMode = Literal["in_sample", "cross_fitted"]
 MODES: tuple[str, ...] = get_args(TeacherMode)
@@ -48,19 +49,21 @@ class Recipe:
     def parse(cls, text: str) -> Recipe:
         """``PRESET``, then as far as wanted ``:TEACHERS``, ``:START`` and ``:CHANNELS``, these joined by ``+``.
 
+        Any other last word is taken for a channel; whether there is such a one, the dataset tells.
+
         Raises:
             UserError: Something else.
         """
         preset, *parts = text.split(":")
-        channels = tuple(parts.pop().split("+")) if parts and "+" in parts[-1] else ()
         teachers = next((mode for mode in get_args(TeacherMode) if parts[:1] == [mode]), None)
-        start = ":".join(parts if teachers is None else parts[1:])
-        if len(parts) > (teachers is not None) and not START.fullmatch(start):
+        left = parts if teachers is None else parts[1:]
+        start = left.pop(0) if left and START.fullmatch(left[0]) else None
+        if len(left) > 1 or any(not word or word in MODES or word.startswith("pretrained") for word in left):
             raise UserError(
-                f"recipe {text!r}: found {start!r}, expected {' or '.join(MODES)}, then pretrained or pretrained_loraR "
-                "(R a rank such as 4), then channels such as CT+FDG."
+                f"recipe {text!r}: found {':'.join(left)!r}, expected {' or '.join(MODES)}, then pretrained or "
+                "pretrained_loraR (R a rank such as 4), then channels such as CT+FDG."
             )
-        return cls(preset, teachers, start or None, channels)
+        return cls(preset, teachers, start, tuple(left[0].split("+")) if left else ())
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,11 @@ def trainings(recipes: Sequence[Recipe], seeds: Sequence[int], folds: Sequence[i
     return tuple(Training(recipe, seed, fold) for seed in seeds for fold in folds for recipe in recipes)
 
 
-def share(everything: Sequence[Training], *, num_parts: int, part_id: int) -> tuple[Training, ...]:
-    """The part of the trainings that one of several machines does; recipes of one seed and fold stay together.
-
-    Raises:
-        UserError: No such part.
-    """
-    if num_parts < 1 or not 0 <= part_id < num_parts:
-        raise UserError(f"--part_id {part_id} of --num_parts {num_parts}: expected 0…{num_parts - 1}.")
-    return tuple(training for group in together(everything)[part_id::num_parts] for training in group)
+def share(everything: Sequence[Training], part: Part | None) -> tuple[Training, ...]:
+    """What one of several machines trains, None: everything; recipes of one seed and fold stay together."""
+    if part is None:
+        return tuple(everything)
+    return tuple(training for group in together(everything)[part.number :: part.count] for training in group)
 
 
 def together(everything: Sequence[Training]) -> list[tuple[Training, ...]]:

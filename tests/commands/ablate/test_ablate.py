@@ -136,7 +136,7 @@ def test_recipes_with_and_without_pretrained_encoders_stand_in_one_table(make_co
 
 def test_students_of_several_channels_stand_beside_those_of_the_ct(make_cohort):
     cohort = make_cohort()
-    recipes = ("baseline", "baseline:CT+PET0")
+    recipes = ("baseline", "baseline:PET0")
     ablate(**options(cohort, recipes=recipes))
     rows = json.loads((cohort.results / "ablation" / "ablation.json").read_text())["recipes"]
     assert [r["name"] for r in rows] == list(recipes)
@@ -163,9 +163,57 @@ def test_bad_recipes_are_one_sentence(make_cohort, capsys):
     cohort = make_cohort()
     common = ("-w", str(cohort.workspace), "--device", "cpu", "--quiet", "-f", "0", "--recipes")
     assert main([*common, "best"]) == 2
-    assert "best" in capsys.readouterr().err
+    assert "recipe best: --preset best: unknown, expected one of" in capsys.readouterr().err
     assert main([*common, "baseline", "--reference", "auto"]) == 2
     assert "--reference auto: expected one of baseline" in capsys.readouterr().err
     assert main([*common, "baseline", "auto:CT+MR"]) == 2
-    assert "--student_channels CT,MR: 'MR' is unknown, expected some of CT, PET0" in capsys.readouterr().err
+    expected = "recipe auto:CT+MR: --student_channels CT,MR: 'MR' is unknown, expected some of CT, PET0, each once."
+    assert expected in capsys.readouterr().err
+    assert main([*common, "baseline", "auto:MR"]) == 2
+    assert "recipe auto:MR: --student_channels MR: 'MR' is unknown" in capsys.readouterr().err
     assert not weights(cohort)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--folds", "0", "2"], "--folds 2: expected some of 0…1, as planned."),
+        (["--folds", "-1"], "--folds -1: expected some of 0…1, as planned."),
+        (["--seeds", "0", "-1"], "--seeds -1: expected 0 or more."),
+        (["--epochs", "0"], "--epochs 0: expected at least 1."),
+        (["--iterations", "-3"], "--iterations -3: expected at least 1."),
+        (["--num_parts", "2"], "--num_parts 2: expected --part_id with it; at the end leave both out."),
+        (["--num_parts", "2", "--part_id", "2"], "--part_id 2: expected 0…1"),
+        (["-p", "other"], "other.json: file not found, expected a plan; run reactkd_plan_and_preprocess first."),
+    ],
+)
+def test_options_out_of_range_are_one_sentence_before_anything_is_trained(make_cohort, capsys, arguments, sentence):
+    cohort = make_cohort()
+    assert main(["-w", str(cohort.workspace), "--device", "cpu", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not cohort.results.exists()
+
+
+def test_a_dataset_without_a_plan_is_sent_to_be_planned(tmp_path, capsys):
+    (tmp_path / "raw" / "Dataset001_Tiny").mkdir(parents=True)
+    assert main(["-w", str(tmp_path)]) == 2
+    expected = "plan.json: file not found, expected a plan; run reactkd_plan_and_preprocess first."
+    assert expected in capsys.readouterr().err
+
+
+def test_a_fold_or_seed_that_is_named_twice_counts_once(make_cohort):
+    cohort = make_cohort()
+    ablate(**options(cohort, recipes=["baseline"], folds=[0, 0], seeds=[0, 0], epochs=1, iterations=1))
+    comparison = json.loads((cohort.results / "ablation" / "ablation.json").read_text())
+    assert (comparison["n_cases"], comparison["seeds"]) == (4, [0])
+
+
+def test_help_tells_defaults_in_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["-h"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "baseline and auto if left out" in said
+    assert "('" not in said
+    assert "(0,)" not in said

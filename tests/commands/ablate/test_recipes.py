@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from reactkd_auto.commands.ablate.recipes import Recipe, share, trainings
 from reactkd_auto.errors import UserError
+from reactkd_auto.execution.parts import Part
 
 RECIPES = (Recipe("baseline"), Recipe("auto"), Recipe("auto", "cross_fitted"))
 
@@ -22,6 +23,8 @@ RECIPES = (Recipe("baseline"), Recipe("auto"), Recipe("auto", "cross_fitted"))
         "auto:in_sample:pretrained_lora4",
         "auto:CT+FDG",
         "kd:pretrained:CT+FDG",
+        "auto:FDG",
+        "kd:in_sample:pretrained_lora4:FDG",
     ],
 )
 def test_a_recipe_is_called_what_it_is_asked_for(text):
@@ -35,16 +38,16 @@ def test_the_rank_is_part_of_how_encoders_begin():
 
 
 def test_the_student_s_channels_stand_last_and_are_joined_by_plus():
-    recipes = [Recipe.parse(f"auto{more}") for more in ("", ":CT+FDG", ":in_sample:pretrained:CT+FDG+ACE")]
-    assert [r.channels for r in recipes] == [(), ("CT", "FDG"), ("CT", "FDG", "ACE")]
-    assert [(r.teachers, r.start) for r in recipes] == [(None, None), (None, None), ("in_sample", "pretrained")]
+    recipes = [Recipe.parse(f"auto{more}") for more in ("", ":CT+FDG", ":in_sample:pretrained:CT+FDG+ACE", ":FDG")]
+    assert [r.channels for r in recipes] == [(), ("CT", "FDG"), ("CT", "FDG", "ACE"), ("FDG",)]
+    started = [(None, None), (None, None), ("in_sample", "pretrained"), (None, None)]
+    assert [(r.teachers, r.start) for r in recipes] == started
 
 
 @pytest.mark.parametrize(
     "part",
     [
-        "best",
-        "FDG",
+        "FDG:ACE",
         "CT+FDG:in_sample",
         "pretrained:in_sample",
         "in_sample:cross_fitted",
@@ -67,14 +70,10 @@ def test_what_a_recipe_does_not_know_is_named(part):
 )
 def test_parts_do_every_training_once_and_keep_those_that_share_teachers_together(seeds, folds, num_parts):
     everything = trainings(RECIPES, seeds, folds)
-    parts = [share(everything, num_parts=num_parts, part_id=k) for k in range(num_parts)]
+    parts = [share(everything, Part(k, num_parts)) for k in range(num_parts)]
     assert sorted(map(str, everything)) == sorted(str(t) for part in parts for t in part)
     groups = [{(t.seed, t.fold) for t in part} for part in parts]
     assert sum(map(len, groups)) == len(set.union(*groups))
     assert max(map(len, groups)) - min(map(len, groups)) <= 1
 
-
-@pytest.mark.parametrize(("num_parts", "part_id"), [(0, 0), (2, 2), (2, -1)])
-def test_a_part_that_does_not_exist_is_refused(num_parts, part_id):
-    with pytest.raises(UserError, match=f"--part_id {part_id} of --num_parts {num_parts}"):
-        share((), num_parts=num_parts, part_id=part_id)
+    assert share(everything, None) == everything
