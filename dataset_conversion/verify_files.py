@@ -36,17 +36,18 @@ def check_orphans(
     ending = dataset.file_ending
     known = {f"{c}_{i:04d}{ending}" for c in with_files for i in range(len(dataset.channels))}
     known |= {sidecar_path(folder / images, c).name for c in with_files}
-    for path in _files(folder / images):
+    for path in entries(folder / images):
         if path.name not in known:
             expected = f"CASE_NNNN{ending} of a case with a base image, NNNN ≤ {len(dataset.channels) - 1:04d}"
             yield Problem(str(path), "a file that belongs to no case and channel", expected)
     known = {f"{c}{ending}" for c in with_files}
-    for path in _files(folder / regions):
+    for path in entries(folder / regions):
         if path.name not in known:
             yield Problem(str(path), "a region map without images", f"CASE{ending} of a case in {images}")
 
 
-def _files(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in order, but for what is hidden; nothing where there is no folder."""
     return sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
 
 

@@ -52,9 +52,7 @@ def choose_teachers(run: Run, fold: int) -> Choice:
             "fold %d: teachers saw the student's training cases, so what they are worth out of fold is not known: none "
             "is switched off%s; cross-fitted teachers would tell.",
             fold,
-            ""
-            if run.preset.weighting in (*TEACHERS, "mean")
-            else " and weights follow cases that they were trained on",
+            " and weights follow cases that they were trained on" if _by_merit(run) else "",
         )
         return Choice(wanted, None)
     graded = [c for c in run.training_cases(fold) if c.label is not None]
@@ -70,6 +68,7 @@ def choose_teachers(run: Run, fold: int) -> Choice:
 
 
 def _by_merit(run: Run) -> bool:
+    """Whether teachers are weighed by how well they answer."""
     return run.preset.weighting not in (*TEACHERS, "mean")
 
 

@@ -9,9 +9,9 @@ from reactkd_auto.networks import GraphInputs
 from reactkd_auto.networks.precision import full_precision
 from reactkd_auto.training.losses.edge import cosine_matrix
 from reactkd_auto.training.losses.gromov_wasserstein import fused_gromov_wasserstein
-from reactkd_auto.training.losses.lesson import DistillationLoss, Lesson, Setting
+from reactkd_auto.training.losses.lesson import Lesson
 from reactkd_auto.training.losses.masked import masked_mean
-from reactkd_auto.training.losses.node import NodeProjection
+from reactkd_auto.training.losses.node import ProjectedNodes
 
 STRUCTURE = 0.5
 
@@ -44,14 +44,8 @@ def fused_gw_loss(
     return masked_mean(value, student_mask.any(1) & teacher_mask.any(1))
 
 
-class FusedGwLoss(DistillationLoss):
-    """`fused_gw_loss` with its projection; the solver runs, known correspondence is not used."""
-
-    needs_graph = True
-
-    def __init__(self, setting: Setting) -> None:
-        super().__init__(setting)
-        self.projection = NodeProjection(setting.node_width, setting.node_width)
+class FusedGwLoss(ProjectedNodes):
+    """`fused_gw_loss`; the solver runs, known correspondence is not used."""
 
     def forward(self, lesson: Lesson) -> Tensor:
         """See `fused_gw_loss`."""

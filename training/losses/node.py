@@ -46,14 +46,18 @@ def node_loss(projected: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(losses, mask)
 
 
-class NodeLoss(DistillationLoss):
-    """`node_loss` of the nodes that both graphs have, with its projection."""
+class ProjectedNodes(DistillationLoss):
+    """A loss of node features with the projection that is trained for it."""
 
     needs_graph = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.projection = NodeProjection(setting.node_width, setting.node_width)
+
+
+class NodeLoss(ProjectedNodes):
+    """`node_loss` of the nodes that both graphs have."""
 
     def forward(self, lesson: Lesson) -> Tensor:
         """See `node_loss`."""
