@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
-from reactkd_auto.dataset_conversion.copying import read_table
 from reactkd_auto.errors import UserError
+from reactkd_auto.tables import read_csv
 
 _BINARY = {"0": 0, "1": 1, "": None, "nan": None}
 
@@ -114,7 +114,7 @@ def _plain(header: str) -> str:
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     if path.suffix.lower() != ".xlsx":
-        return read_table(path, ())
+        return read_csv(path, ())
     import pandas
 
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import gzip
 import logging
 import shutil
@@ -119,23 +118,3 @@ def safe_case(table: Path, case: str) -> str:
     except ValueError as error:
         raise UserError(f"{table}: {error}.") from None
     return case
-
-
-def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a CSV file that must have these columns.
-
-    Raises:
-        UserError: No file, a missing column, no rows.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
-            found = reader.fieldnames or []
-    except FileNotFoundError:
-        raise UserError(f"{path}: file not found, expected a CSV with columns {', '.join(columns)}.") from None
-    if missing := [c for c in columns if c not in found]:
-        raise UserError(f"{path}: column {missing[0]!r} is missing, found {', '.join(found) or 'no header'}.")
-    if not rows:
-        raise UserError(f"{path}: no rows, expected one row a case.")
-    return rows

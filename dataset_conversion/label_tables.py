@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from reactkd_auto.covariates import parse_value
 from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name
+from reactkd_auto.tables import TableFault, read_csv
 from reactkd_auto.verification import Problem
 
 
@@ -19,37 +19,25 @@ def check_labels(path: Path, dataset: Dataset, *, training: bool) -> tuple[list[
         training: Whether covariates must have their columns; in a test part they may be missing altogether.
 
     Returns:
-        The rows without a fault (the first of duplicates), and all faults: no file, no rows, a missing column, an
-        unsafe or duplicate case, an unknown class, a covariate that is no number or unknown category.
+        The rows without a fault (the first of duplicates), and all faults: one of the whole table as
+        `reactkd_auto.tables.read_csv` tells it, an unsafe or duplicate case, an unknown class, a covariate that is no
+        number or unknown category.
     """
-    name, expected = str(path), "a CSV with columns case, patient, label"
-    if not path.is_file():
-        return [], [Problem(name, "no such file", expected)]
+    covariates = [c.name for c in dataset.covariates if training]
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        return [], [Problem(name, f"an unreadable table ({error})", expected)]
-    named = [c.name for c in dataset.covariates if training]
-    missing = [c for c in ("case", "label", *named) if c not in columns]
-    if missing:
-        found = f"columns {', '.join(columns)}" if columns else "no header"
-        return [], [Problem(name, found, f"a column {c!r}") for c in missing]
-    if not rows:
-        return [], [Problem(name, "no rows", "one row a case")]
-    return _check_rows(name, rows, dataset)
+        rows = read_csv(path, ["case", "label", *covariates])
+    except TableFault as fault:
+        return [], [Problem(str(path), fault.found, fault.expected)]
+    return _check_rows(str(path), rows, dataset)
 
 
-def _check_rows(
-    name: str, rows: list[dict[str, str | None]], dataset: Dataset
-) -> tuple[list[LabelledCase], list[Problem]]:
+def _check_rows(name: str, rows: list[dict[str, str]], dataset: Dataset) -> tuple[list[LabelledCase], list[Problem]]:
     cases: dict[str, LabelledCase] = {}
     problems = []
     for line, row in enumerate(rows, start=2):
         where = f"{name}, line {line}"
-        case, label = (row["case"] or "").strip(), (row["label"] or "").strip()
-        patient = (row.get("patient") or "").strip() or case
+        case, label = row["case"], row["label"]
+        patient = row.get("patient") or case
         try:
             check_safe_name(case, "case")
         except ValueError:
@@ -63,7 +51,7 @@ def _check_rows(
             problems.append(Problem(where, f"unknown class {label!r}", expected))
             label = ""
         for covariate in dataset.covariates:
-            text = row.get(covariate.name) or ""
+            text = row.get(covariate.name, "")
             try:
                 parse_value(covariate, text)
             except ValueError as error:

@@ -27,11 +27,11 @@ from reactkd_auto.dataset_conversion.copying import (
     converter_parser,
     copy_once,
     open_dataset,
-    read_table,
     safe_case,
 )
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
+from reactkd_auto.tables import read_csv
 
 DATASET = Dataset(
     name="LIDC",
@@ -68,7 +68,7 @@ def convert_lidc(
         UserError: No table, a rating outside 1…5, a missing image.
     """
     table = Path(source) / "metadata.csv"
-    rows = [(row, _label(table, row)) for row in read_table(table, COLUMNS)]
+    rows = [(row, _label(table, row)) for row in read_csv(table, COLUMNS)]
     kept = [(row, label) for row, label in rows if label is not None or keep_indeterminate]
     settings = {"source": Path(source).resolve(), "keep_indeterminate": keep_indeterminate}
     folder = open_dataset(workspace, DATASET.name, id, settings)

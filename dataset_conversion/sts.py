@@ -28,11 +28,11 @@ from reactkd_auto.dataset_conversion.copying import (
     converter_parser,
     copy_once,
     open_dataset,
-    read_table,
     safe_case,
 )
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
+from reactkd_auto.tables import read_csv
 
 DATASET = Dataset(
     name="STS",
@@ -55,7 +55,7 @@ def convert_sts(source: Path, *, workspace: Path | None = None, id: int | None =
     Raises:
         UserError: No table, an unknown label, a patient without CT.
     """
-    rows = read_table(Path(source) / "labels.csv", COLUMNS)
+    rows = read_csv(Path(source) / "labels.csv", COLUMNS)
     cases = [_labelled(Path(source) / "labels.csv", row) for row in rows]
     folder = open_dataset(workspace, DATASET.name, id, {"source": Path(source).resolve()})
     for case in track(cases, what="converting", quiet=quiet):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from .dataset import Covariate, Dataset
 from .errors import UserError
 from .jsonio import write_text
-from .tables import csv_text
+from .tables import csv_text, read_csv
 
 FILE = "covariates.csv"
 """Of a preprocessed dataset that has any."""
@@ -23,23 +22,15 @@ def read_covariates(path: Path, covariates: Sequence[Covariate]) -> dict[str, Va
     """Values by case, from a table with the columns ``case`` and the covariates' names; others are not looked at.
 
     Raises:
-        UserError: No file, a column is missing, a case stands there twice, or a value is no number or unknown category.
+        UserError: As `reactkd_auto.tables.read_csv`; a case stands there twice, or a value is no number or unknown
+            category.
     """
-    expected = ", ".join(["case", *(c.name for c in covariates)])
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
-    except FileNotFoundError:
-        raise UserError(f"{path}: file not found, expected a CSV with columns {expected}.") from None
-    if missing := [n for n in ("case", *(c.name for c in covariates)) if n not in columns]:
-        raise UserError(f"{path}: column {missing[0]!r} is missing, expected {expected}.")
     values: dict[str, Values] = {}
-    for line, row in enumerate(rows, start=2):
-        case = (row["case"] or "").strip()
+    for line, row in enumerate(read_csv(path, ["case", *(c.name for c in covariates)]), start=2):
+        case = row["case"]
         if case in values:
             raise UserError(f"{path}: case {case!r} stands in more than one row, expected one row a case.")
-        values[case] = tuple(_value(c, row[c.name] or "", f"{path}, line {line}") for c in covariates)
+        values[case] = tuple(_value(c, row[c.name], f"{path}, line {line}") for c in covariates)
     return values
 
 

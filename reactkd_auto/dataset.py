@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal
 
 from .errors import UserError
 from .jsonio import read_document, write_json, write_text
-from .tables import csv_text
+from .tables import csv_text, read_csv
 
 SCHEMA_VERSION = 1
 ChannelRole = Literal["ct", "binary_mask", "pet_suv", "mr", "other"]
@@ -218,20 +217,10 @@ def read_labels(path: Path, classes: tuple[str, ...]) -> list[LabelledCase]:
     """Read a label table: ``case``, ``patient`` (default: the case), ``label`` (class name or empty), any ``site``.
 
     Raises:
-        UserError: No file, no rows, missing column, unsafe or duplicate case, unknown class.
+        UserError: As `reactkd_auto.tables.read_csv`; an unsafe or duplicate case, an unknown class.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
-    except FileNotFoundError:
-        raise UserError(f"{path}: file not found, expected a CSV with columns case, patient, label.") from None
-    for column in ("case", "label"):
-        if column not in columns:
-            raise UserError(f"{path}: column {column!r} is missing, found {', '.join(columns) or 'no header'}.")
-    if not rows:
-        raise UserError(f"{path}: no rows, expected one row a case.")
-    cases = [_labelled_case(path, i, row, classes) for i, row in enumerate(rows, start=2)]
+    rows = enumerate(read_csv(path, ("case", "label")), start=2)
+    cases = [_labelled_case(path, line, row, classes) for line, row in rows]
     seen: set[str] = set()
     for case in cases:
         if case.case in seen:
@@ -251,16 +240,16 @@ def write_labels(path: Path, cases: Iterable[LabelledCase], classes: tuple[str, 
     write_text(path, csv_text(["case", "patient", "label", *(["site"] if with_sites else [])], cells))
 
 
-def _labelled_case(path: Path, line: int, row: dict[str, str | None], classes: tuple[str, ...]) -> LabelledCase:
-    case, label = (row["case"] or "").strip(), (row["label"] or "").strip()
+def _labelled_case(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> LabelledCase:
+    case, label = row["case"], row["label"]
     try:
         check_safe_name(case, "case")
     except ValueError as error:
         raise UserError(f"{path}, line {line}: {error}.") from None
     if label and label not in classes:
         raise UserError(f"{path}, line {line}: unknown class {label!r}, expected {', '.join(classes)} or empty.")
-    patient = (row.get("patient") or "").strip() or case
-    return LabelledCase(case, patient, classes.index(label) if label else None, (row.get("site") or "").strip())
+    patient = row.get("patient") or case
+    return LabelledCase(case, patient, classes.index(label) if label else None, row.get("site", ""))
 
 
 def channel_path(images: Path, case: str, channel: int, file_ending: str) -> Path:

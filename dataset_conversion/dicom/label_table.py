@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reactkd_auto.dataset_conversion.copying import read_table, safe_case
+from reactkd_auto.dataset_conversion.copying import safe_case
 from reactkd_auto.errors import UserError
+from reactkd_auto.tables import read_csv
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def read_label_table(path: Path) -> list[LabelRow]:
     """
     groups: dict[str, str] = {}
     rows = []
-    for number, row in enumerate(read_table(path, ("patient", "label")), start=1):
+    for number, row in enumerate(read_csv(path, ("patient", "label")), start=1):
         where, patient = f"{path}, line {number + 1}", row["patient"]
         if not patient:
             raise UserError(f"{where}: no patient, expected a PatientID as in the DICOM files.")

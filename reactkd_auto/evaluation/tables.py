@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas
 
-from reactkd_auto.dataset import Dataset, LabelledCase, read_labels
+from reactkd_auto.dataset import Dataset, read_labels
 from reactkd_auto.errors import UserError
 from reactkd_auto.jsonio import read_document
+from reactkd_auto.tables import read_csv
 
 from .sample import CLASSIFIED, STATUSES
 
@@ -60,7 +60,7 @@ def read_joined(predictions: Path, labels: Path, *, dataset_json: Path | None = 
     """
     dataset = None if dataset_json is None else read_document(Dataset, Path(dataset_json))
     rows, classes = read_predictions(predictions, classes=None if dataset is None else dataset.classes)
-    graded = _read_label_table(labels, classes)
+    graded = read_labels(labels, classes)
     by_case = {c.case: c for c in graded}
     known = [by_case.get(case) for case in rows["case"]]
     rows["patient"] = [case if c is None else c.patient for case, c in zip(rows["case"], known, strict=True)]
@@ -97,9 +97,7 @@ def read_predictions(path: Path, *, classes: Sequence[str] | None = None) -> tup
     Raises:
         UserError: See `read_joined`.
     """
-    rows = _read_csv(path)
-    if missing := [c for c in REQUIRED if c not in rows]:
-        raise UserError(f"{path}: column {missing[0]!r} is missing, found {', '.join(rows.columns)}.")
+    rows = pandas.DataFrame(read_csv(path, REQUIRED))
     names = tuple(classes or (c.removeprefix(PROBABILITY_PREFIX) for c in rows if c.startswith(PROBABILITY_PREFIX)))
     if len(names) < 2:
         raise UserError(f"{path}: {len(names)} columns of probabilities, expected p_<class> for two classes or more.")
@@ -107,8 +105,6 @@ def read_predictions(path: Path, *, classes: Sequence[str] | None = None) -> tup
         raise UserError(
             f"{path}: column '{PROBABILITY_PREFIX}{missing[0]}' is missing, found {', '.join(rows.columns)}."
         )
-    if rows.empty:
-        raise UserError(f"{path}: no rows, expected one row a case.")
     _check_cases(path, rows)
     _check_answers(path, rows, names)
     return rows, names
@@ -116,29 +112,12 @@ def read_predictions(path: Path, *, classes: Sequence[str] | None = None) -> tup
 
 def _covariates(labels: Path, cases: Any) -> Any:
     """Columns of the label table beyond case, patient and label, in the order of ``cases``; unknown ones empty."""
-    columns = _read_csv(labels).set_index("case").drop(columns=["patient", "label"], errors="ignore")
+    columns = (
+        pandas.DataFrame(read_csv(labels, ("case",)))
+        .set_index("case")
+        .drop(columns=["patient", "label"], errors="ignore")
+    )
     return columns.reindex(cases, fill_value="").reset_index(drop=True)
-
-
-def _read_csv(path: Path) -> Any:
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            # Texts stay texts: case "007" is not 7, and a class may be called "None".
-            rows = pandas.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: file not found, expected a CSV of predictions.") from None
-    except pandas.errors.EmptyDataError:
-        raise UserError(f"{path}: empty, expected a CSV with columns {', '.join(REQUIRED)}, p_<class>.") from None
-    except (OSError, UnicodeDecodeError, pandas.errors.ParserError) as error:
-        raise UserError(f"{path}: not readable as a CSV in UTF-8 ({error}).") from None
-    return rows.apply(lambda column: column.str.strip())
-
-
-def _read_label_table(path: Path, classes: tuple[str, ...]) -> list[LabelledCase]:
-    try:
-        return read_labels(path, classes)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not readable as a CSV in UTF-8 ({error}).") from None
 
 
 def _check_cases(path: Path, rows: Any) -> None:

@@ -74,13 +74,17 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "labelsTs.csv",
         "patient_a0",
     ),
-    "no labels": (lambda f: (f / "labelsTr.csv").unlink(), "labelsTr.csv", "no such file"),
+    "no labels": (lambda f: (f / "labelsTr.csv").unlink(), "labelsTr.csv", "file not found"),
     "labels without rows": (
         lambda f: (f / "labelsTr.csv").write_text("case,patient,label\n"),
         "labelsTr.csv",
         "no rows",
     ),
-    "labels without column": (lambda f: replace(f / "labelsTr.csv", "label", "class"), "labelsTr.csv", "columns"),
+    "labels without column": (
+        lambda f: replace(f / "labelsTr.csv", "label", "class"),
+        "labelsTr.csv",
+        "'label' is missing",
+    ),
     "one patient of a class": (lambda f: replace(f / "labelsTr.csv", ",high", ","), "labelsTr.csv", "0 patients"),
     "missing base": (lambda f: (f / "imagesTr/a0_0000.nii.gz").unlink(), "imagesTr/a0_0000.nii.gz", "no such file"),
     "image without row": (lambda f: replace(f / "labelsTr.csv", "a2,patient_a2,low\n", ""), "a2_0000", "without a row"),
@@ -139,7 +143,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "table with semicolons": (
         lambda f: (f / "labelsTr.csv").write_text((f / "labelsTr.csv").read_text().replace(",", ";")),
         "labelsTr.csv",
-        "columns case;patient;label",
+        "separated by semicolons",
     ),
     "no bytes": (lambda f: (f / A0).write_bytes(b""), "a0_0000", "empty file"),
     "another ending": (lambda f: (f / A0).rename(f / "imagesTr/a0_0000.nii"), "a0_0000.nii", "no case"),

@@ -23,5 +23,7 @@ def test_every_covariate_that_cannot_be_read_is_named_and_empty_cells_are_normal
 
 def test_a_missing_column_of_a_covariate_is_a_fault_of_the_training_part_alone(tmp_path):
     table = "case,label,sex\na,low,male\n"
-    assert faults(tmp_path, table) == [("columns case, label, sex", "a column 'age'")]
+    assert faults(tmp_path, table) == [
+        ("column 'age' is missing (found case, label, sex)", "a CSV with columns case, label, age, sex")
+    ]
     assert faults(tmp_path, table, training=False) == []

@@ -146,7 +146,7 @@ def test_a_class_called_none_is_a_class(files):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("status,", "state,", "column 'status' is missing, found case, state"),
+        ("status,", "state,", "column 'status' is missing (found case, state"),
         ("p_malignant", "malignant", "1 columns of probabilities"),
         ("002,classified,malignant", "002,classified,evil", "line 3: predicted class 'evil'"),
         ("002,classified", "002,done", "line 3: status 'done'"),

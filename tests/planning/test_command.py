@@ -286,4 +286,14 @@ def test_a_faulty_covariate_is_told_before_the_work_begins(workspace, capsys):
     document = json.loads((raw / "dataset.json").read_text())
     (raw / "dataset.json").write_text(json.dumps(document | {"covariates": [{"name": "age", "kind": "numeric"}]}))
     assert run(workspace) == 2
-    assert "labelsTr.csv: column 'age' is missing, expected case, age" in capsys.readouterr().err
+    assert (
+        "labelsTr.csv: column 'age' is missing (found case, patient, label), expected a CSV with columns case, age"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_table_saved_in_another_encoding_is_one_sentence(workspace, capsys):
+    table = workspace / "raw" / FOLDER / "labelsTr.csv"
+    table.write_bytes(table.read_text().replace(",", ",Müller ").encode("latin-1"))
+    assert run(workspace) == 2
+    assert "labelsTr.csv: line 1 is not readable as UTF-8" in capsys.readouterr().err
