@@ -14,7 +14,7 @@ import os
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,20 @@ from .errors import UserError
 T = TypeVar("T")
 TEMPORARY = ".tmp"
 """How names of temporary files begin; the writing process' id and the file's name follow."""
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        UserError: A file is in the way, or the folder above takes nothing.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: not a folder that can be made ({error.strerror}), expected one to write in."
+        ) from None
 
 
 @contextmanager
@@ -56,7 +70,7 @@ def scratch_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> I
         UserError: The file could not be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}_{path.name}")
     caught: tuple[type[Exception], ...] = (OSError, *failures)
     try:
@@ -65,7 +79,8 @@ def scratch_path(path: Path, *, failures: tuple[type[Exception], ...] = ()) -> I
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: could not be written ({reason}); free space and check access.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a file system that is only read, also where there is nothing to remove
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -75,11 +90,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or broken one is a `UserError` that names it."""
+    """Read a JSON file; one that is missing, broken or no file is a `UserError` that names it."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: file not found, expected a JSON document.") from None
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror}), expected a JSON document.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}).") from None
 

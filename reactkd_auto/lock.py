@@ -6,9 +6,10 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from .errors import UserError
-from .jsonio import TEMPORARY
+from .jsonio import TEMPORARY, make_folder
 
 
 class Busy(UserError):
@@ -29,9 +30,9 @@ def locked(folder: Path, *rooms: str, shared: bool = False) -> Iterator[None]:
 
     Raises:
         Busy: Another process holds it.
+        UserError: It is no folder to write in.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with _lock_file(folder) as file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
@@ -40,3 +41,11 @@ def locked(folder: Path, *rooms: str, shared: bool = False) -> Iterator[None]:
             for leftover in (folder / room).glob(f"{TEMPORARY}*"):
                 leftover.unlink(missing_ok=True)
         yield
+
+
+def _lock_file(folder: Path) -> TextIO:
+    make_folder(folder)
+    try:
+        return (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{folder}: takes no file ({error.strerror}), expected a folder to write in.") from None

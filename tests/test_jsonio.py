@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import os
 
@@ -75,6 +76,26 @@ def test_broken_json_is_one_sentence(tmp_path, content):
     (tmp_path / "d.json").write_bytes(content)
     with pytest.raises(UserError, match=r"d\.json: not valid JSON"):
         read_json(tmp_path / "d.json")
+
+
+def test_a_folder_is_no_json_and_a_file_no_folder(tmp_path):
+    with pytest.raises(UserError, match=r"not readable \(Is a directory\), expected a JSON document"):
+        read_json(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: not a folder that can be made \(File exists\), expected one"):
+        write_json(tmp_path / "file" / "d.json", {})
+
+
+def test_where_nothing_can_be_removed_the_reason_for_not_writing_is_told(tmp_path, monkeypatch):
+    """As on a file system that is only read, where even removing what is not there fails."""
+
+    def read_only(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "replace", read_only)
+    monkeypatch.setattr(os, "unlink", read_only)
+    with pytest.raises(UserError, match=r"d\.json: could not be written \(Read-only file system\)"):
+        write_json(tmp_path / "d.json", {})
 
 
 def test_numpy_values_and_nan_become_plain_json(tmp_path):

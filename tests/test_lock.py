@@ -51,3 +51,16 @@ def test_leftovers_of_a_killed_process_are_removed_though_it_is_still_in_the_pro
     with locked(tmp_path, "room"):
         assert list((tmp_path / "room").iterdir()) == []
     assert (tmp_path / "kept.json").exists()
+
+
+def test_a_folder_that_cannot_be_made_or_takes_no_file_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"file: not a folder that can be made \(File exists\)"),
+        locked(tmp_path / "file"),
+    ):
+        pass
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(UserError, match=r"takes no file \(Is a directory\), expected a folder to write in"):
+        with locked(tmp_path):
+            pass

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reactkd_auto.errors import UserError
+from reactkd_auto.jsonio import make_folder
 
 from .explanations import explanation_measures
 from .figures import draw_figures
@@ -73,12 +74,7 @@ def evaluate(
             explanations or {}, dict(zip(joined.table["case"], joined.table["patient"], strict=True)), seed=seed
         ),
     )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{output}: not a folder that can be made ({error.strerror}), expected one to write in."
-        ) from None
+    make_folder(output)
     sample = sample_of(joined.table, joined.classes)
     figures = draw_figures(evaluation, sample, uncalibrated=uncalibrated_sample(joined.table, sample))
     compared = "" if against is None else Path(against).name

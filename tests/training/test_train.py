@@ -336,6 +336,7 @@ def test_two_processes_do_not_train_the_same_fold(make_cohort):
         (["0", "--epochs", "0"], "--epochs 0: expected at least 1."),
         (["0", "-d", "9"], "no dataset fit '9'"),
         (["0", "-p", "other"], "other.json: file not found"),
+        (["0", "--pretrained", __file__], "pretrained.json: not readable (Not a directory), expected a JSON document."),
         (["0", "--seed", "-1"], "--seed -1: expected 0 or more."),
         (["0", "--num_gpus", "0"], "--num_gpus 0: expected at least 1."),
     ],
