@@ -136,15 +136,16 @@ def run(options: Options) -> Outcome:
         UserError: As `plan_and_preprocess`, or another process is planning this dataset.
     """
     rooms, name = _rooms(options)
+    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     with locked(rooms.out, rooms.store.name, rooms.cases.name):
-        return _run(options, rooms, name)
+        return _run(options, rooms, Frame(name, options.plan, options.seed, hardware))
 
 
-def _run(options: Options, rooms: Rooms, name: str) -> Outcome:
+def _run(options: Options, rooms: Rooms, frame: Frame) -> Outcome:
     dataset = read_dataset(rooms.raw)
     rows = read_rows(rooms.raw, dataset)
     measured = measure_cases(rows, dataset, raw=rooms.raw, store=rooms.store, execution=options.execution)
-    draft = _draft(options, rooms, name, dataset, measured)
+    draft = _draft(options, rooms, frame, dataset, measured)
     fingerprint, splits, failures = draft.fingerprint, draft.splits, draft.failures
     plan, cases = with_cost(draft.plan, dataset, rooms.plan_file), list(fingerprint.cases)
     remove_unused(cases, rooms)
@@ -179,6 +180,8 @@ def run_part(options: Options, part: Part) -> PartOutcome:
         UserError: As `plan_and_preprocess`, or `run` is at work on this dataset.
     """
     rooms, name = _rooms(options)
+    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
+    frame = Frame(name, options.plan, options.seed, hardware)
     with locked(rooms.out, shared=True):
         dataset = read_dataset(rooms.raw)
         rows = read_rows(rooms.raw, dataset)
@@ -190,7 +193,7 @@ def run_part(options: Options, part: Part) -> PartOutcome:
             listed = ", ".join(map(str, waiting))
             done = f"{part}: its {len(own)} cases are measured; still to be: parts {listed}. Then run all parts again."
             return PartOutcome(done, len(own), failures)
-        draft = _draft(options, rooms, name, dataset, gather(rooms.store, part.count, rows, dataset))
+        draft = _draft(options, rooms, frame, dataset, gather(rooms.store, part.count, rows, dataset))
         cases = [c for c in draft.fingerprint.cases if c.case in share]
         failures |= {case: why for case, why in draft.failures.items() if case in share}
         failures |= update_cases(cases, draft.plan, dataset, rooms, execution=options.execution)
@@ -212,20 +215,18 @@ class _Draft:
 def _draft(
     options: Options,
     rooms: Rooms,
-    name: str,
+    frame: Frame,
     dataset: Dataset,
     measured: tuple[list[CaseFingerprint], dict[str, str]],
 ) -> _Draft:
-    hardware = choose_hardware(options.device, options.overrides.gpu_memory_gb)
     cases, failures = usable_cases(*measured, dataset, rooms.raw)
     cases = pool_noise(cases, rooms.store, execution=options.execution)
-    fingerprint = Fingerprint(name, tuple(cases))
+    fingerprint = Fingerprint(frame.dataset, tuple(cases))
     cohort = _usable(summarise(fingerprint, dataset))
     folds, _ = wanted_folds(cohort, options.overrides)
     keep = _existing_splits(rooms.out, folds, options.seed)
     assign = partial(split, classes=len(dataset.classes), folds=folds, seed=options.seed, existing=keep)
     splits = assign(cases)
-    frame = Frame(name, options.plan, options.seed, hardware)
     plan = make_plan(frame, fingerprint, cohort, splits, options.overrides)
     return _Draft(fingerprint, splits, plan, failures, assign)
 

@@ -16,7 +16,7 @@ from reactkd_auto.planning.rules import grid as grid_rules
 from reactkd_auto.planning.rules import teachers as teacher_rules
 from reactkd_auto.planning.rules import training as training_rules
 from reactkd_auto.planning.rules.graph import NODE_BUDGET
-from reactkd_auto.planning.rules.grid import CHOSEN, Grid, TooMuch
+from reactkd_auto.planning.rules.grid import CHOSEN, SMALLEST_PATCH, Grid, TooMuch
 from reactkd_auto.planning.rules.hardware import Hardware, voxel_budget
 from reactkd_auto.planning.rules.localiser import localiser
 from reactkd_auto.planning.rules.memory import Memory
@@ -46,10 +46,14 @@ class Overrides:
         """
         if self.spacing_mm and not all(0.05 <= s <= 50 for s in self.spacing_mm):
             raise UserError(f"--spacing {self.spacing_mm}: expected three values (z y x) of 0.05 to 50 mm.")
+        if self.patch_size and any(n < SMALLEST_PATCH or n % SMALLEST_PATCH for n in self.patch_size):
+            raise UserError(f"--patch_size {self.patch_size}: expected multiples of {SMALLEST_PATCH}.")
         if self.batch_size is not None and not 1 <= self.batch_size <= LARGEST_BATCH:
             raise UserError(f"--batch_size {self.batch_size}: expected 1 to {LARGEST_BATCH}.")
         if self.gpu_memory_gb is not None and not 1 <= self.gpu_memory_gb <= 10_000:
             raise UserError(f"--gpu_memory_gb {self.gpu_memory_gb:g}: expected the GPU's memory in GB, at least 1.")
+        if self.folds is not None and self.folds < 2:
+            raise UserError(f"--folds {self.folds}: expected at least 2.")
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reactkd_auto.errors import UserError
 from reactkd_auto.plan import Triple, TripleMm
 from reactkd_auto.planning.cohort import OUTLIER_FACTOR, Cohort
 from reactkd_auto.planning.rules.hardware import SMALLEST_VOXELS, Hardware
@@ -87,13 +86,8 @@ def plan_grid(
 ) -> tuple[Grid, dict[str, str]]:
     """Finest spacing, from the target on, whose patch covers the regions and is not too much for the device.
 
-    A spacing or patch given by the user is kept.
-
-    Raises:
-        UserError: The user's patch cannot be halved by the encoder.
+    A spacing, or a patch of multiples of `SMALLEST_PATCH`, given by the user is kept.
     """
-    if patch and any(n < SMALLEST_PATCH or n % SMALLEST_PATCH for n in patch):
-        raise UserError(f"--patch_size {patch}: expected multiples of {SMALLEST_PATCH}.")
     target, why = target_spacing(cohort)
     extent, covering = wanted_extent(cohort)
     limit = "the patch size was chosen by the user"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from reactkd_auto.errors import UserError
 from reactkd_auto.plan import MOST_UNGRADED, AugmentationPlan, TrainingPlan, Triple, TripleMm
 from reactkd_auto.planning.cohort import Cohort
 from reactkd_auto.planning.rules.hardware import Hardware
@@ -23,8 +22,6 @@ MOST_VIEWS = 25
 
 def folds(cohort: Cohort, wanted: int) -> tuple[int, str]:
     """As many as wanted, but every fold should hold out a patient of every class."""
-    if wanted < 2:
-        raise UserError(f"--folds {wanted}: expected at least 2.")
     rarest = min(range(len(cohort.class_patients)), key=lambda k: cohort.class_patients[k])
     name, patients = cohort.dataset.classes[rarest], cohort.class_patients[rarest]
     count = max(2, min(wanted, patients))

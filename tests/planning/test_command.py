@@ -195,12 +195,18 @@ def test_a_case_that_fails_in_preprocessing_is_left_out_of_the_folds(workspace, 
         (("-d", "Other"), "Other"),
         (("-p", "splits"), "splits.json"),
         (("-p", "../x"), "plan name"),
-        (("--patch_size", 30, 32, 32), "--patch_size"),
+        (("--patch_size", 7, 8, 8), "--patch_size"),
+        (("--folds", 0), "--folds"),
         (("--folds", 1), "--folds"),
         (("--gpu_memory_gb", 24), "--device cuda"),
+        (("--device", "cuda"), "no CUDA device"),
+        (("--folds", 1, "--num_parts", 2, "--part_id", 0), "--folds"),
+        (("--device", "cuda", "--num_parts", 2, "--part_id", 0), "no CUDA device"),
     ],
 )
-def test_a_user_mistake_is_one_sentence_and_changes_nothing(workspace, capsys, options, named):
+def test_a_user_mistake_is_one_sentence_before_any_work(workspace, capsys, monkeypatch, options, named):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("reactkd_auto.planning.api.measure_cases", lambda *_, **__: pytest.fail("measured first"))
     before = contents(workspace)
     assert run(workspace, *options) == 2
     complaint = capsys.readouterr().err

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from reactkd_auto.commandline import HelpFormatter, add_run_options, new_parser, run
+from reactkd_auto.errors import UserError
 
 from . import dose, inference, preprocess, training
 
@@ -31,5 +32,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _program(arguments: argparse.Namespace) -> int:
-    options = vars(arguments)
+    options, output = vars(arguments), arguments.output
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output}: a file, expected a folder for the numbers or nothing yet.")
     return _SUBJECTS[options.pop("subject")].program(**options)
