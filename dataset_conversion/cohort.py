@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, run
+from reactkd_auto.commandline import EXIT_SOME_CASES_FAILED, from_one, run
 from reactkd_auto.dataset import Dataset, LabelledCase
 from reactkd_auto.dataset_conversion.case_records import RECORDS, discard_case
 from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser
@@ -93,7 +93,7 @@ def write_cohort(
 def cohort_parser(program: str, description: str) -> argparse.ArgumentParser:
     """`converter_parser` with ``--workers``."""
     parser = converter_parser(program, description)
-    parser.add_argument("--workers", type=int, help="processes; else as cores and free memory allow")
+    parser.add_argument("--workers", type=from_one, help="processes; else as cores and free memory allow")
     return parser
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from reactkd_auto.commandline import new_parser, run
+from reactkd_auto.commandline import from_zero, new_parser, run
 from reactkd_auto.dataset import (
     Channel,
     Dataset,
@@ -135,7 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ungraded", type=int, default=12, help="training cases without a label, on top")
     parser.add_argument("--tests", type=int, default=12, help="cases of the external test part, CT only")
     parser.add_argument("--classes", type=int, default=2, choices=sorted(demo.CLASS_NAMES), help="number of grades")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the cohort")
+    parser.add_argument("--seed", type=from_zero, default=0, help="seed of the cohort")
     parser.add_argument("--negative_control", action="store_true", help="the CT says nothing about the class")
     return parser
 

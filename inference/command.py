@@ -10,6 +10,7 @@ from reactkd_auto.commandline import (
     EXIT_SOME_CASES_FAILED,
     add_run_options,
     add_workspace_options,
+    from_one,
     new_parser,
     run,
 )
@@ -57,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no_explanation", action="store_true", help="only answers: faster, no images or pictures")
     parser.add_argument("--no_flips", action="store_true", help="don't average mirror images: faster")
-    parser.add_argument("--workers", type=int, help="cases at a time, in processes; else one process")
+    parser.add_argument("--workers", type=from_one, help="cases at a time, in processes; else one process")
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="this machine, or a Ray cluster: one model a device"
     )

@@ -36,7 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", "--plan", default="auto", help="name of the plan")
     commandline.add_run_options(parser)
     parser.add_argument("--folds", type=int, default=5, help="folds; fewer if the rarest class has fewer patients")
-    parser.add_argument("--workers", type=int, help="cases at a time; else as cores and free memory allow")
+    parser.add_argument(
+        "--workers", type=commandline.from_one, help="cases at a time; else as cores and free memory allow"
+    )
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="processes of this machine, or a Ray cluster"
     )

@@ -46,8 +46,35 @@ def add_run_options(parser: argparse.ArgumentParser, *, device: bool = True) -> 
     """``--device``, ``--seed`` and ``--quiet``."""
     if device:
         parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument("--seed", type=from_zero, default=0, help="seed of everything random")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
+
+
+def from_zero(text: str) -> int:
+    """The type of an option that is a whole number from 0 on, such as a seed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    return _whole(text, 0)
+
+
+def from_one(text: str) -> int:
+    """The type of an option that is a whole number from 1 on, such as a number of processes.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        if (number := int(text)) >= least:
+            return number
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text}: expected a whole number, {least} or more")
 
 
 def run(program: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from reactkd_auto.commandline import add_workspace_options, new_parser, run
+from reactkd_auto.commandline import add_workspace_options, from_one, new_parser, run
 from reactkd_auto.dataset_conversion.cohort import report
 
 DESCRIPTION = """Make region maps for the cases of imagesTr and imagesTs that lack one, and name them in dataset.json.
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     organs.add_argument("--timeout_minutes", type=_minutes, default=60.0, metavar="N", help="for one case")
     parts = parser.add_argument_group("supervoxels")
     parts.add_argument("--supervoxels", type=int, choices=(2, 4, 8, 12), default=8, help="how many")
-    parts.add_argument("--workers", type=int, help="processes; else as cores and free memory allow")
+    parts.add_argument("--workers", type=from_one, help="processes; else as cores and free memory allow")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
     return parser
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reactkd_auto.commandline import add_run_options, add_workspace_option, new_parser, run
+from reactkd_auto.commandline import add_run_options, add_workspace_option, from_one, new_parser, run
 from reactkd_auto.workspace import open_workspace
 
 EPOCHS = 14
@@ -87,7 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = new_parser("reactkd_demo", __doc__ or "")
     add_workspace_option(parser)
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each training stage; a plan would take more")
+    parser.add_argument(
+        "--epochs", type=from_one, default=EPOCHS, help="of each training stage; a plan would take more"
+    )
     parser.add_argument("--cases", type=int, default=48, help="graded cases to simulate")
     add_run_options(parser)
     return parser

@@ -337,7 +337,6 @@ def test_two_processes_do_not_train_the_same_fold(make_cohort):
         (["0", "-d", "9"], "no dataset fit '9'"),
         (["0", "-p", "other"], "other.json: file not found"),
         (["0", "--pretrained", __file__], "pretrained.json: not readable (Not a directory), expected a JSON document."),
-        (["0", "--seed", "-1"], "--seed -1: expected 0 or more."),
         (["0", "--num_gpus", "0"], "--num_gpus 0: expected at least 1."),
     ],
 )
@@ -347,6 +346,12 @@ def test_mistakes_on_the_command_line_are_one_sentence_and_exit_code_2(make_coho
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_a_seed_below_zero_is_refused(make_cohort):
+    cohort = make_cohort()
+    with pytest.raises(UserError, match="--seed -1: expected 0 or more"):
+        run(cohort, seed=-1)
 
 
 def test_a_case_that_is_not_preprocessed_is_named(make_cohort, capsys):

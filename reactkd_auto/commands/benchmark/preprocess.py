@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from reactkd_auto.commandline import add_workspace_options
+from reactkd_auto.commandline import add_workspace_options, from_one
 from reactkd_auto.dataset import LabelledCase, read_dataset, read_labels
 from reactkd_auto.errors import UserError
 from reactkd_auto.execution import CaseFailure, Execution, map_cases, single_threaded
@@ -201,7 +201,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", "--plan", default="plan", help="name of the plan's file without .json")
     parser.add_argument("--cases", type=int, help="the first so many cases only")
     parser.add_argument("--rounds", type=int, default=3, help="repeats of everything")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the test of scaling; 1 leaves it out")
+    parser.add_argument("--workers", type=from_one, default=2, help="processes of the test of scaling; 1 leaves it out")
 
 
 def program(**options: Any) -> int:
