@@ -63,7 +63,7 @@ def write_cohort(
     """Write all cases and, if any could be made, the documents of the dataset.
 
     Args:
-        folder: Of the dataset; see `open_dataset`.
+        folder: Of the dataset; see `open_cohort`.
         dataset: What it holds.
         labelled: All cases of the cohort.
         sources: What the cases are made of, of those for which that is known.

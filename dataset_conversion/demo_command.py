@@ -17,7 +17,8 @@ from reactkd_auto.dataset import (
     write_labels,
 )
 from reactkd_auto.dataset_conversion import demo, demo_rendering
-from reactkd_auto.dataset_conversion.copying import add_target_options, close_dataset, open_dataset
+from reactkd_auto.dataset_conversion.copying import add_target_options, close_dataset
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
 
@@ -67,7 +68,7 @@ def make_demo_dataset(
     ]
     external = demo.make_params(tests, prefix="external", external=True, **options)
     settings = {**options, "cases": cases, "ungraded": ungraded, "tests": tests}
-    folder = open_dataset(workspace, dataset.name, id, settings)
+    folder = open_cohort(workspace, dataset.name, id, settings)
     for params in track(training, what="rendering", quiet=quiet):
         _write_case(folder, params, "Tr")
     for params in track(external, what="rendering tests", quiet=quiet):

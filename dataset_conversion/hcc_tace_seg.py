@@ -29,11 +29,12 @@ from pathlib import Path
 from reactkd_auto.dataset import Channel, Dataset
 from reactkd_auto.dataset_conversion.clinical_tables import class_values, read_column
 from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, run_converter
-from reactkd_auto.dataset_conversion.copying import open_dataset, safe_case
+from reactkd_auto.dataset_conversion.copying import safe_case
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, Choices, region_choices
 from reactkd_auto.dataset_conversion.dicom.convert import write_studies
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow
 from reactkd_auto.dataset_conversion.dicom.phases import PortalVenousWriter
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.imageio.dicom_tree import scan_tree
 
 NAME = "HCC_TACE_Seg"
@@ -66,7 +67,7 @@ def convert_hcc_tace_seg(
         quiet: No progress bar.
 
     Raises:
-        UserError: No table, a missing column, fewer than two classes, a folder made with other options.
+        UserError: No table, a missing column, fewer than two classes, a folder with cases made with other options.
     """
     source = Path(source)
     table = Path(clinical) if clinical else source / TABLE
@@ -83,7 +84,7 @@ def convert_hcc_tace_seg(
         licence="CC BY 4.0",
     )
     options = {"clinical": table.resolve(), "label": label, "classes": classes and list(classes)}
-    folder = open_dataset(workspace, NAME, id, {"source": source.resolve(), **options})
+    folder = open_cohort(workspace, NAME, id, {"source": source.resolve(), **options})
     values = {r.name: r.value for r in regions}
     writer = PortalVenousWriter(
         folder,

@@ -26,9 +26,9 @@ from reactkd_auto.dataset_conversion.copying import (
     close_dataset,
     converter_parser,
     copy_once,
-    open_dataset,
     safe_case,
 )
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
 from reactkd_auto.tables import read_csv
@@ -71,7 +71,7 @@ def convert_lidc(
     rows = [(row, _label(table, row)) for row in read_csv(table, COLUMNS)]
     kept = [(row, label) for row, label in rows if label is not None or keep_indeterminate]
     settings = {"source": Path(source).resolve(), "keep_indeterminate": keep_indeterminate}
-    folder = open_dataset(workspace, DATASET.name, id, settings)
+    folder = open_cohort(workspace, DATASET.name, id, settings)
     cases = []
     for row, label in track(kept, what="converting", total=len(kept), quiet=quiet):
         file = row["file"]

@@ -35,7 +35,8 @@ from reactkd_auto.dataset import (
     region_path,
     write_labels,
 )
-from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser, open_dataset
+from reactkd_auto.dataset_conversion.copying import close_dataset, converter_parser
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
 
@@ -73,7 +74,7 @@ def convert_medmnist3d(
         known = ", ".join(f"{k}.npz or {k}_64.npz" for k in SHAPES)
         raise UserError(f"{source}: not a known file, expected {known} with its published name.")
     shapes, arrays = SHAPES[key], _read_arrays(source)
-    folder = open_dataset(workspace, shapes.name + size, id, {"source": source.resolve()})
+    folder = open_cohort(workspace, shapes.name + size, id, {"source": source.resolve()})
     for part in PARTS:
         _write_part(folder, part, arrays[f"{part}_images"], shapes, quiet=quiet)
     dataset = _dataset(shapes, size)

@@ -10,7 +10,8 @@ from typing import Any
 from reactkd_auto.dataset import Dataset, LabelledCase, channel_path, region_path
 from reactkd_auto.dataset_conversion.case_records import make_once, source_key
 from reactkd_auto.dataset_conversion.cohort import Conversion, write_cohort
-from reactkd_auto.dataset_conversion.copying import copy_once, open_dataset, safe_case
+from reactkd_auto.dataset_conversion.copying import copy_once, safe_case
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio.raw_case import examine_files
 
@@ -86,7 +87,7 @@ def convert_nifti(
         options: Other options that decide what the result is.
 
     Raises:
-        UserError: No cases, a case twice or with an unsafe name, a folder made with other options.
+        UserError: No cases, a case twice or with an unsafe name, a folder with cases made with other options.
     """
     if not cases:
         raise UserError(f"{source}: no cases, expected {expected}.")
@@ -97,7 +98,7 @@ def convert_nifti(
         if case.case in seen:
             raise UserError(f"{path}: case {case.case} lies also at {seen[case.case]}, expected each case once.")
         seen[case.case] = path
-    folder = open_dataset(workspace, dataset.name, id, {"source": Path(source).resolve(), **options})
+    folder = open_cohort(workspace, dataset.name, id, {"source": Path(source).resolve(), **options})
     labelled = [LabelledCase(c.case, c.patient, c.label) for c in cases]
     return write_cohort(
         folder,

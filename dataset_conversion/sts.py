@@ -27,9 +27,9 @@ from reactkd_auto.dataset_conversion.copying import (
     close_dataset,
     converter_parser,
     copy_once,
-    open_dataset,
     safe_case,
 )
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.errors import UserError
 from reactkd_auto.progress import track
 from reactkd_auto.tables import read_csv
@@ -57,7 +57,7 @@ def convert_sts(source: Path, *, workspace: Path | None = None, id: int | None =
     """
     rows = read_csv(Path(source) / "labels.csv", COLUMNS)
     cases = [_labelled(Path(source) / "labels.csv", row) for row in rows]
-    folder = open_dataset(workspace, DATASET.name, id, {"source": Path(source).resolve()})
+    folder = open_cohort(workspace, DATASET.name, id, {"source": Path(source).resolve()})
     for case in track(cases, what="converting", quiet=quiet):
         _copy_case(Path(source) / case.case, folder, case.case)
     return close_dataset(folder, DATASET, cases)

@@ -25,11 +25,12 @@ from pathlib import Path
 from reactkd_auto.dataset import Channel, Dataset
 from reactkd_auto.dataset_conversion.clinical_tables import read_column
 from reactkd_auto.dataset_conversion.cohort import Conversion, cohort_parser, run_converter
-from reactkd_auto.dataset_conversion.copying import open_dataset, safe_case
+from reactkd_auto.dataset_conversion.copying import safe_case
 from reactkd_auto.dataset_conversion.dicom.case_writing import CaseWriter
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, Choices, channel_choices, region_choices
 from reactkd_auto.dataset_conversion.dicom.convert import write_studies
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.imageio.dicom_tree import scan_tree
 
 NAME = "STS_TCIA"
@@ -63,7 +64,7 @@ def convert_sts_tcia(
         quiet: No progress bar.
 
     Raises:
-        UserError: No table, a missing column, a folder made with other options.
+        UserError: No table, a missing column, a folder with cases made with other options.
     """
     source = Path(source)
     table = Path(clinical) if clinical else source / TABLE
@@ -80,7 +81,7 @@ def convert_sts_tcia(
         licence="CC BY 3.0",
     )
     options = {"clinical": table.resolve(), "mr": mr}
-    folder = open_dataset(workspace, NAME, id, {"source": source.resolve(), **options})
+    folder = open_cohort(workspace, NAME, id, {"source": source.resolve(), **options})
     patients = [_labelled(table, patient, outcome) for patient, outcome in outcomes.items()]
     return write_studies(
         folder,

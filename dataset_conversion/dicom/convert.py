@@ -8,11 +8,11 @@ from typing import Any
 
 from reactkd_auto.dataset import Channel, Dataset, LabelledCase, check_safe_name
 from reactkd_auto.dataset_conversion.cohort import Conversion, write_cohort
-from reactkd_auto.dataset_conversion.copying import open_dataset
 from reactkd_auto.dataset_conversion.dicom.case_writing import CaseWriter
 from reactkd_auto.dataset_conversion.dicom.choices import ANY, ChannelChoice, Choices, channel_choices, region_choices
 from reactkd_auto.dataset_conversion.dicom.label_table import LabelRow, class_names, read_label_table
 from reactkd_auto.dataset_conversion.dicom.selection import CaseSources, select_sources
+from reactkd_auto.dataset_conversion.opening import open_cohort
 from reactkd_auto.errors import UserError
 from reactkd_auto.imageio.dicom_tree import Tree, scan_tree
 
@@ -59,7 +59,7 @@ def convert_dicom(
         quiet: No progress bar.
 
     Raises:
-        UserError: No source, a table or an option with a fault, a folder made with other options.
+        UserError: No source, a table or an option with a fault, a folder with cases made with other options.
     """
     source, labels = Path(source), Path(labels)
     if not source.is_dir():
@@ -72,7 +72,7 @@ def convert_dicom(
     options = {
         "ct": ct, "pet": pet, "mr": list(mr), "organ": list(organ), "context": list(context), "lesion": list(lesion),
     }  # fmt: skip
-    folder = open_dataset(workspace, name, id, {"source": source.resolve(), **options})
+    folder = open_cohort(workspace, name, id, {"source": source.resolve(), **options})
     tree = scan_tree(source, quiet=quiet)
     if pet is None:
         channels = (*_any_pet(rows, tree), *channels)

@@ -45,9 +45,22 @@ def test_a_case_that_left_the_table_leaves_the_dataset(tree: Path, labels: Path)
 
 
 def test_other_options_need_another_dataset(tree: Path, labels: Path) -> None:
-    convert(tree, labels)
-    with pytest.raises(UserError, match="give another --id"):
+    folder = convert(tree, labels).folder
+    before = (folder / "conversion.json").read_bytes()
+    asked = r"asked for organ none, lesion Liver, expected organ liver, lesion GTV\*, with which its cases were made"
+    with pytest.raises(UserError, match=asked + "; give another --id, or delete the folder"):
         convert(tree, labels, lesion=["Liver"], organ=[])
+    assert (folder / "conversion.json").read_bytes() == before
+
+
+def test_options_may_change_until_a_case_is_made(tree: Path, labels: Path) -> None:
+    missed = convert(tree, labels, ct="misspelt")
+    assert len(missed.failures) == missed.cases
+    found = convert(tree, labels, lesion=["Liver"], organ=[])
+    assert found.failures == {}
+    assert found.folder == missed.folder
+    assert convert(tree, labels, lesion=["Liver"], organ=[]).failures == {}
+    assert verify_dataset(found.folder) == []
 
 
 def test_a_killed_conversion_goes_on_to_the_same_bytes(tree: Path, labels: Path) -> None:
