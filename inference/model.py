@@ -150,5 +150,5 @@ def with_table(model: LoadedModel, table: Path) -> LoadedModel:
         UserError: Its student sees none, or the table has a fault.
     """
     if not model.config.covariates:
-        raise UserError(f"{table}: the model {model.path} takes no covariates, expected none; leave the table out.")
+        raise UserError(f"{table}: the model in {model.path} takes no covariates, expected none; leave the table out.")
     return replace(model, covariates=read_covariates(table, model.dataset.covariates))

@@ -13,6 +13,7 @@ from torch import distributed
 
 from reactkd_auto.device import choose_device
 from reactkd_auto.errors import UserError
+from reactkd_auto.execution import usable_cores
 from reactkd_auto.ranks import ALONE, Ranks
 
 PATIENCE = timedelta(days=7)
@@ -47,7 +48,7 @@ def joined(device: str) -> Iterator[Ranks]:
     else:
         backend = "gloo"
         if "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // here))
+            torch.set_num_threads(max(1, usable_cores() // here))
     if here == everywhere:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
     distributed.init_process_group(backend, timeout=PATIENCE)

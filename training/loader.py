@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from batchgenerators.dataloading.single_threaded_augmenter import SingleThreaded
 
 from reactkd_auto.cases import CaseProperties, read_case
 from reactkd_auto.dataset import Dataset
+from reactkd_auto.execution import usable_cores
 from reactkd_auto.plan import Plan
 from reactkd_auto.preprocessing.batch import Batch, collate
 from reactkd_auto.ranks import ALONE, Ranks
@@ -156,4 +156,4 @@ def _workers(device: torch.device, ranks: Ranks) -> int:
     """Processes that load; 0: this one does."""
     if device.type != "cuda":
         return 0
-    return max(1, min(LARGEST_NUMBER_OF_WORKERS, len(os.sched_getaffinity(0)) // ranks.count - 1))
+    return max(1, min(LARGEST_NUMBER_OF_WORKERS, usable_cores() // ranks.count - 1))

@@ -67,7 +67,7 @@ def dose_sweep(levels: Sequence[float], main: Condition, model: LoadedModel) -> 
 
     if model.dataset.base.role != "ct":
         raise UserError(f"--dose_levels: the model reads {model.dataset.base.role} images, expected CT.")
-    doses = added_doses(levels)
+    doses = added_doses(levels, option="--dose_levels")
     if not doses:
         raise UserError("--dose_levels: found only 1, which is the CT as it is, expected at least one below 1.")
     lower = (Condition(f"dose_{100 * a:g}", f"{100 * a:g} %", dose=a, drawn=main.drawn) for a in doses)

@@ -43,7 +43,7 @@ def check_options(options: Options) -> None:
     ):
         if value not in choices:
             raise UserError(f"--{name}: found {value!r}, expected {' or '.join(choices)}.")
-    if not added_doses(options.doses):
+    if not added_doses(options.doses, option="--dose"):
         raise UserError("--dose: found only 1, which is the CT as it is, expected at least one fraction below 1.")
     names = [dose_name(a) for a in options.doses]
     if twice := next((a for a, n in zip(options.doses, names, strict=True) if names.count(n) > 1), None):

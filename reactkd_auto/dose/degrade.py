@@ -122,8 +122,12 @@ def degraded_slices(
             yield z, [by_dose[a] if a < 1 else np.array(volume[z]) for a in map(float, fractions)]
 
 
-def added_doses(fractions: Sequence[float]) -> list[float]:
+def added_doses(fractions: Sequence[float], *, option: str = "dose degradation") -> list[float]:
     """The different fractions below 1, falling.
+
+    Args:
+        fractions: Of the dose.
+        option: Where they were given, for the message.
 
     Raises:
         UserError: None given, or one out of range.
@@ -131,8 +135,8 @@ def added_doses(fractions: Sequence[float]) -> list[float]:
     doses = [float(a) for a in fractions]
     if not doses or not all(SMALLEST_FRACTION <= a <= 1 for a in doses):
         raise UserError(
-            f"dose degradation: found dose fractions {doses}, expected at least one, each from"
-            f" {SMALLEST_FRACTION} to 1."
+            f"{option}: found dose fractions {', '.join(f'{a:g}' for a in doses) or 'none'}, expected at least one, "
+            f"each from {SMALLEST_FRACTION} to 1 (0.5 is 50 %)."
         )
     return sorted({a for a in doses if a < 1}, reverse=True)
 

@@ -1,6 +1,6 @@
 """One case-parallel map: in this process, in local worker processes, or on a cluster; the results are the same."""
 
-from .capacity import BYTES_PER_WORKER, default_workers, free_bytes
+from .capacity import BYTES_PER_WORKER, default_workers, free_bytes, usable_cores
 from .mapping import map_cases
 from .options import ENGINES, Execution
 from .outcome import CaseFailure, attempt
@@ -18,4 +18,5 @@ __all__ = [
     "map_cases",
     "overlapped",
     "single_threaded",
+    "usable_cores",
 ]

@@ -11,8 +11,12 @@ BYTES_PER_WORKER = 3 * 2**30
 
 def default_workers(bytes_each: int = BYTES_PER_WORKER) -> int:
     """Cores that this process may use, as far as free memory grants ``bytes_each`` to each; at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, free_bytes() // bytes_each))
+    return max(1, min(usable_cores(), free_bytes() // bytes_each))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; all of the machine where the system does not say, as macOS."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_bytes() -> int:

@@ -8,7 +8,15 @@ import time
 import pytest
 
 from reactkd_auto.errors import UserError
-from reactkd_auto.execution import BYTES_PER_WORKER, CaseFailure, Execution, default_workers, map_cases, single_threaded
+from reactkd_auto.execution import (
+    BYTES_PER_WORKER,
+    CaseFailure,
+    Execution,
+    default_workers,
+    map_cases,
+    single_threaded,
+    usable_cores,
+)
 
 
 def fails_on_three(item):
@@ -124,6 +132,11 @@ def test_workers_are_limited_by_free_memory(monkeypatch):
     assert default_workers(BYTES_PER_WORKER // 5) == 25
     monkeypatch.setattr("reactkd_auto.execution.capacity.free_bytes", lambda: 0)
     assert default_workers() == 1
+
+
+def test_a_system_that_does_not_say_which_cores_may_be_used_gives_all_of_them(monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    assert usable_cores() == os.cpu_count()
 
 
 def test_an_abandoned_map_leaves_no_process_behind():

@@ -52,4 +52,4 @@ def test_a_model_that_takes_none_refuses_a_table(model, cohort, tmp_path, capsys
     (tmp_path / "t.csv").write_text("case,marker\na,3\n", encoding="utf-8")
     arguments = ["-i", cohort[0], "-o", tmp_path / "out", "-m", model.path, "-c", tmp_path / "t.csv"]
     assert main([str(a) for a in arguments]) == 2
-    assert "takes no covariates, expected none" in capsys.readouterr().err
+    assert f"the model in {model.path} takes no covariates, expected none" in capsys.readouterr().err

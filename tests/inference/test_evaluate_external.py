@@ -209,7 +209,10 @@ def test_a_damaged_ct_is_reported_and_the_others_are_evaluated(tmp_path, one_fol
     [
         (("--channel_subsets",), "takes CT alone"),
         (("--dose_levels", "1"), "at least one below 1"),
-        (("--dose_levels", "2"), "each from 0.005 to 1"),
+        (
+            ("--dose_levels", "50"),
+            "--dose_levels: found dose fractions 50, expected at least one, each from 0.005 to 1",
+        ),
         (("-l", "labels.csv"), "expected together with -p"),
         (("-p", "p.csv"), "expected without -p"),
         (("-d", "1", "--check_explanations", "-p", "p.csv"), "expected without -p"),

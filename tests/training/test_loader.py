@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from reactkd_auto.cases import finished_cases, read_properties
+from reactkd_auto.ranks import ALONE
 from reactkd_auto.training import loader
 from reactkd_auto.training.loader import Feed, FeedLoader, case_feed, most_loaded_ahead, split, stream, to_batch
 from reactkd_auto.training.schedule import Schedule
@@ -100,3 +101,9 @@ def test_workers_load_no_more_batches_ahead_than_is_said(monkeypatch):
 
 def test_nothing_is_loaded_ahead_in_the_same_process():
     assert most_loaded_ahead(CPU) == 0
+
+
+def test_loading_processes_are_counted_where_the_system_knows_no_affinity(monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 5)
+    assert loader._workers(torch.device("cuda"), ALONE) == 4

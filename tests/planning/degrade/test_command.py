@@ -295,7 +295,14 @@ def test_the_python_of_the_how_to_runs_as_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("doses", "words"),
-    [((0.001,), "from 0.005 to 1"), ((0.5, 1.5), "from 0.005 to 1"), ((1,), "below 1"), ((0.1, 0.1), "0.1 twice")],
+    [
+        ((0.001,), "from 0.005 to 1"),
+        ((0.5, 1.5), "from 0.005 to 1"),
+        ((50,), "--dose: found dose fractions 50, "),
+        ((50,), "(0.5 is 50 %)"),
+        ((1,), "below 1"),
+        ((0.1, 0.1), "0.1 twice"),
+    ],
 )
 def test_fractions_out_of_range_are_refused_before_anything_is_done(tmp_path, capsys, doses, words):
     write_ct(tmp_path / "a.nii.gz")
