@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from reactkd_auto.commandline import add_workspace_options, new_parser, run
+from reactkd_auto.commandline import add_workspace_options, new_parser, refuse_workspace, run
 from reactkd_auto.errors import EXIT_USER_ERROR
 from reactkd_auto.workspace import open_workspace
 
@@ -40,19 +40,22 @@ def _program(arguments: argparse.Namespace) -> int:
     from reactkd_auto.dataset_conversion.verify import check_dataset
 
     folder = arguments.folder
-    if folder is None:
+    if folder is not None:
+        refuse_workspace(arguments, "says which dataset of a workspace, expected without --folder")
+    else:
         workspace = open_workspace(arguments.workspace)
         folder = workspace.raw_dataset(workspace.find_dataset(arguments.dataset))
     result = check_dataset(folder, quiet=arguments.quiet)
+    count = len(result.problems)
     lines = [f"{folder}", *(f"  {s}" for s in result.summary)]
-    if result.problems:
+    if count:
         lines += [
             "",
             *table([("file", "found", "expected"), *((p.file, p.found, p.expected) for p in result.problems)]),
         ]
-    lines += ["", f"{len(result.problems)} problems" if result.problems else "no problems"]
+    lines += ["", f"{count} problem{'s' if count > 1 else ''}" if count else "no problems"]
     sys.stdout.write("\n".join(lines) + "\n")
-    return EXIT_USER_ERROR if result.problems else 0
+    return EXIT_USER_ERROR if count else 0
 
 
 def table(rows: list[tuple[str, str, str]]) -> list[str]:

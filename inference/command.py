@@ -12,6 +12,8 @@ from reactkd_auto.commandline import (
     add_workspace_options,
     from_one,
     new_parser,
+    refuse_given,
+    refuse_workspace,
     run,
 )
 from reactkd_auto.execution import ENGINES
@@ -88,6 +90,11 @@ def _program(arguments: argparse.Namespace) -> int:
     from reactkd_auto.inference.api import predict
 
     options = vars(arguments)
+    if arguments.model is not None:
+        refuse_workspace(arguments, "says where to look for a model, expected without -m")
+    if arguments.no_explanation:
+        judged = {"check_explanations": arguments.check_explanations}
+        refuse_given(judged, "judges explanations, expected without --no_explanation")
     explanation, flips = not options.pop("no_explanation"), not options.pop("no_flips")
     part = chosen_part(options.pop("num_parts"), options.pop("part_id"))
     predictions = predict(

@@ -10,6 +10,7 @@ from reactkd_auto.commandline import (
     add_run_options,
     add_workspace_options,
     new_parser,
+    refuse_given,
     run,
 )
 from reactkd_auto.errors import UserError
@@ -91,7 +92,7 @@ def _tables(arguments: argparse.Namespace) -> int:
     from reactkd_auto.evaluation.run import evaluate
     from reactkd_auto.inference.explanation_checks import checked_values
 
-    _refuse(arguments, _OF_DATASET, "is of a dataset's test set, expected without -p")
+    refuse_given({n: getattr(arguments, n) for n in _OF_DATASET}, "is of a dataset's test set, expected without -p")
     if arguments.labels is None:
         raise UserError("-p: predictions without labels, expected -l labels.csv as well.")
     evaluate(
@@ -109,7 +110,9 @@ def _tables(arguments: argparse.Namespace) -> int:
 def _external(arguments: argparse.Namespace) -> int:
     from reactkd_auto.inference.external.api import evaluate_external
 
-    _refuse(arguments, _OF_TABLES, "is of a table of predictions, expected together with -p")
+    refuse_given(
+        {n: getattr(arguments, n) for n in _OF_TABLES}, "is of a table of predictions, expected together with -p"
+    )
     found = evaluate_external(
         arguments.output,
         dataset=arguments.dataset,
@@ -125,8 +128,3 @@ def _external(arguments: argparse.Namespace) -> int:
         quiet=arguments.quiet,
     )
     return EXIT_SOME_CASES_FAILED if found.failed else 0
-
-
-def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], why: str) -> None:
-    if given := next((n for n in names if getattr(arguments, n)), None):
-        raise UserError(f"--{given}: {why}.")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from reactkd_auto.commandline import add_workspace_options, new_parser, run
+from reactkd_auto.commandline import add_workspace_options, new_parser, refuse_workspace, run
 
 DESCRIPTION = """\
 Write a trained model as one zip: weights (safetensors), plan, dataset, fingerprint, evidence, a model
@@ -34,6 +34,8 @@ def _program(arguments: argparse.Namespace) -> int:
     from reactkd_auto.inference.handover.contents import entry_of
     from reactkd_auto.inference.handover.export import export_model
 
+    if arguments.model is not None:
+        refuse_workspace(arguments, "says where to look for a model, expected without -m")
     path = export_model(
         arguments.output, model=arguments.model, dataset=arguments.dataset, workspace=arguments.workspace
     )

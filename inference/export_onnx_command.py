@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from reactkd_auto.commandline import add_workspace_options, new_parser, run
+from reactkd_auto.commandline import add_workspace_options, new_parser, refuse_workspace, run
 
 DESCRIPTION = """\
 Write each fold's student as fold_F/student.onnx into the model folder, after comparing it with torch on
@@ -38,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
 def _program(arguments: argparse.Namespace) -> int:
     from reactkd_auto.inference.exported.api import export_onnx
 
+    if arguments.model is not None:
+        refuse_workspace(arguments, "says where to look for a model, expected without -m")
     options = vars(arguments)
     for check in export_onnx(options.pop("input"), **options):
         sys.stdout.write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .errors import Interrupted, UserError
@@ -75,6 +75,25 @@ def _whole(text: str, least: int) -> int:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"{text}: expected a whole number, {least} or more")
+
+
+def refuse_given(options: Mapping[str, object], why: str) -> None:
+    """Refuse options, by name without the dashes, of which none may be given here.
+
+    Raises:
+        UserError: One was given; the message names it and ends with ``why``.
+    """
+    if given := next((name for name, value in options.items() if value), None):
+        raise UserError(f"--{given}: {why}.")
+
+
+def refuse_workspace(arguments: argparse.Namespace, why: str) -> None:
+    """Refuse ``-d`` and ``-w``; see `refuse_given`.
+
+    Raises:
+        UserError: One was given.
+    """
+    refuse_given({"dataset": arguments.dataset, "workspace": arguments.workspace}, why)
 
 
 def run(program: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:

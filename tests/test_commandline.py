@@ -50,3 +50,23 @@ def test_the_demo_refuses_no_epochs_before_it_simulates(tmp_path, capsys):
     said = refusal("commands.demo", capsys, "-w", str(tmp_path), "--epochs", "0")
     assert "argument --epochs: 0: expected a whole number, 1 or more" in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "sentence"),
+    [
+        ("inference.command", "-i ct -o out -m model -d 99", "--dataset: says where to look for a model"),
+        ("inference.command", "-i ct -o out -m model -w nowhere", "--workspace: says where to look for a model"),
+        (
+            "inference.command",
+            "-i ct -o out -m model --check_explanations --no_explanation",
+            "--check_explanations: judges explanations, expected without --no_explanation",
+        ),
+        ("inference.export_command", "-o out.zip -m model -d 99", "--dataset: says where to look for a model"),
+        ("inference.export_onnx_command", "-i ct.nii.gz -m model -w x", "--workspace: says where to look for a model"),
+        ("dataset_conversion.verify_command", "--folder F -d 1", "--dataset: says which dataset of a workspace"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(module, arguments, sentence, capsys):
+    assert import_module(f"reactkd_auto.{module}").main(arguments.split()) == 2
+    assert sentence in capsys.readouterr().err

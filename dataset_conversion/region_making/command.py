@@ -33,10 +33,10 @@ def build_parser() -> argparse.ArgumentParser:
     organs.add_argument("--organs", nargs="+", metavar="CLASS", help="what the tumours lie in; regions of role organ")
     organs.add_argument("--context", nargs="+", metavar="CLASS", help="what lies near; regions of role context")
     organs.add_argument("--fast", action="store_true", help="the 3 mm model: quicker, coarser")
-    organs.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where it computes")
-    organs.add_argument("--timeout_minutes", type=_minutes, default=60.0, metavar="N", help="for one case")
+    organs.add_argument("--device", choices=("auto", "cuda", "cpu"), help="where it computes; default: auto")
+    organs.add_argument("--timeout_minutes", type=_minutes, metavar="N", help="for one case; default: 60")
     parts = parser.add_argument_group("supervoxels")
-    parts.add_argument("--supervoxels", type=int, choices=(2, 4, 8, 12), default=8, help="how many")
+    parts.add_argument("--supervoxels", type=int, choices=(2, 4, 8, 12), help="how many; default: 8")
     parts.add_argument("--workers", type=from_one, help="processes; else as cores and free memory allow")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
     return parser

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from reactkd_auto.commandline import refuse_given
 from reactkd_auto.dataset import Dataset, read_dataset, write_dataset
 from reactkd_auto.dataset_conversion.cohort import Conversion
 from reactkd_auto.dataset_conversion.region_making.makers import OrganMaker, SupervoxelMaker
@@ -43,11 +44,11 @@ def make_regions(
     using: Using | None = None,
     organs: Sequence[str] = (),
     context: Sequence[str] = (),
-    supervoxels: int = DEFAULT_SUPERVOXELS,
+    supervoxels: int | None = None,
     overwrite: bool = False,
     fast: bool = False,
-    device: Literal["auto", "cuda", "cpu"] = "auto",
-    timeout_minutes: float = DEFAULT_TIMEOUT_MINUTES,
+    device: Literal["auto", "cuda", "cpu"] | None = None,
+    timeout_minutes: float | None = None,
     workers: int | None = None,
     quiet: bool = False,
 ) -> Conversion:
@@ -60,17 +61,17 @@ def make_regions(
         workspace: None: ``$REACTKD_WORKSPACE``, else ``./reactkd_workspace``.
         using: None: TotalSegmentator where its command is installed, else supervoxels.
         organs, context: ``CLASS`` or ``NAME=CLASS+CLASS`` of TotalSegmentator, as regions of these roles.
-        supervoxels: Number of supervoxels: 2, 4, 8 or 12.
+        supervoxels: Number of supervoxels: 2, 4, 8 or 12; None: 8.
         overwrite: Also make maps for cases that have a drawn one.
         fast: TotalSegmentator's 3 mm model.
-        device: Where TotalSegmentator computes.
-        timeout_minutes: For one case of TotalSegmentator.
+        device: Where TotalSegmentator computes; None: ``auto``.
+        timeout_minutes: For one case of TotalSegmentator; None: 60.
         workers: Processes, for supervoxels (TotalSegmentator takes the whole machine); None: as cores and memory allow.
         quiet: No progress bar.
 
     Raises:
-        UserError: No such dataset, no CT, an option with a fault, no TotalSegmentator, or regions of ``dataset.json``
-            that contradict the options.
+        UserError: No such dataset, no CT, an option with a fault or of the other method, no TotalSegmentator, or
+            regions of ``dataset.json`` that contradict the options.
     """
     space = open_workspace(workspace)
     folder = space.raw_dataset(space.find_dataset(dataset))
@@ -81,9 +82,20 @@ def make_regions(
         )
     maker: SupervoxelMaker | OrganMaker
     if _choose(using, organs) == "supervoxels":
-        after, maker = _supervoxels(before, supervoxels, folder)
+        given = {
+            "organs": organs,
+            "context": context,
+            "fast": fast,
+            "device": device,
+            "timeout_minutes": timeout_minutes,
+        }
+        refuse_given(given, "is of totalsegmentator, found supervoxels to be made; expected --using totalsegmentator")
+        after, maker = _supervoxels(before, supervoxels or DEFAULT_SUPERVOXELS, folder)
     else:
-        tool = TotalSegmentator(_command(), DEVICES[device], fast, 60 * timeout_minutes)
+        given = {"supervoxels": supervoxels}
+        refuse_given(given, "is of supervoxels, found totalsegmentator to be used; expected --using supervoxels")
+        minutes = timeout_minutes or DEFAULT_TIMEOUT_MINUTES
+        tool = TotalSegmentator(_command(), DEVICES[device or "auto"], fast, 60 * minutes)
         after, maker = _organs(before, tool, organs, context, folder)
         workers = 1
     with locked(folder, "regionsTr", "regionsTs"):

@@ -77,6 +77,12 @@ def test_the_command_ends_with_0_for_a_clean_cohort_and_counts_what_is_missing(
     assert "no problems" in printed
 
 
+def test_one_problem_is_not_called_problems(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cohort / "imagesTr" / "notes.txt").write_text("a stray file", encoding="utf-8")
+    assert main(["-w", str(tmp_path), "--quiet"]) == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "1 problem"
+
+
 def test_an_empty_workspace_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-w", str(tmp_path)]) == 2
     assert "no datasets found" in capsys.readouterr().err

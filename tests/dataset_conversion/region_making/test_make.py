@@ -154,3 +154,31 @@ def test_a_killed_run_goes_on_to_the_same_bytes(folder: Path, tmp_path: Path) ->
     records = [json.loads(p.read_text()) for p in folder.glob("made_regions/*/*.json")]
     assert [r["using"] for r in records] == ["supervoxels"] * 5
     assert verify_dataset(folder) == []
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--using", "supervoxels", "--organs", "liver", "--fast"), "--organs: is of totalsegmentator"),
+        (("--using", "supervoxels", "--fast"), "--fast: is of totalsegmentator"),
+        (("--using", "supervoxels", "--timeout_minutes", 3), "--timeout_minutes: is of totalsegmentator"),
+        (("--using", "supervoxels", "--device", "cpu"), "--device: is of totalsegmentator"),
+        (("--organs", "liver", "--supervoxels", 4), "--supervoxels: is of supervoxels"),
+    ],
+)
+def test_options_of_the_other_method_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[object, ...], sentence: str
+) -> None:
+    before = maps(folder)
+    assert run(folder, *options) == 2
+    assert sentence in capsys.readouterr().err
+    assert maps(folder) == before
+
+
+@pytest.mark.usefixtures("without_tool")
+def test_fast_is_no_option_of_supervoxels_that_stand_in_for_the_tool(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--fast") == 2
+    assert "--fast: is of totalsegmentator, found supervoxels to be made" in capsys.readouterr().err
