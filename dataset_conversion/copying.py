@@ -1,4 +1,4 @@
-"""What every converter does: open a dataset folder, copy images into it once, close it with its documents."""
+"""What every converter does: copy images into a dataset folder once, close it with its documents."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import argparse
 import gzip
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from reactkd_auto.commandline import add_workspace_option, new_parser
 from reactkd_auto.dataset import Dataset, LabelledCase, check_safe_name, write_dataset, write_labels
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import TEMPORARY, atomic_path, read_json, to_plain, write_json
-from reactkd_auto.workspace import open_workspace
+from reactkd_auto.jsonio import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -32,32 +30,6 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     add_workspace_option(parser)
     parser.add_argument("--id", type=int, metavar="N", help="dataset number 1…999; default: the next free one")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
-
-
-def open_dataset(workspace: Path | None, name: str, number: int | None, settings: Mapping[str, Any]) -> Path:
-    """Folder of a new dataset, or of the one that an interrupted call with the same settings began.
-
-    The settings are kept in ``conversion.json``, so that files of one conversion never meet the labels of another.
-
-    Raises:
-        UserError: The folder exists and was made with other settings.
-    """
-    space = open_workspace(workspace)
-    folder = space.raw_dataset(space.new_dataset_folder(name, number))
-    record = folder / "conversion.json"
-    wanted = to_plain(settings)
-    if not any(not p.name.startswith(TEMPORARY) for p in folder.glob("*")):
-        write_json(record, wanted)
-    found = read_json(record) if record.exists() else None
-    if found != wanted:
-        raise UserError(
-            f"{folder}: made with {_words(found)}, expected {_words(wanted)}; give another --id, or delete the folder."
-        )
-    return folder
-
-
-def _words(settings: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{k} {v}" for k, v in settings.items()) if settings else "settings that are not recorded"
 
 
 def copy_once(source: Path, target: Path) -> None:

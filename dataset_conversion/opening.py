@@ -6,24 +6,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reactkd_auto.dataset_conversion.copying import open_dataset
 from reactkd_auto.errors import UserError
-from reactkd_auto.jsonio import read_json, to_plain, write_json
+from reactkd_auto.jsonio import TEMPORARY, read_json, to_plain, write_json
 from reactkd_auto.lock import locked
 from reactkd_auto.workspace import open_workspace
 
 
 def open_cohort(workspace: Path | None, name: str, number: int | None, settings: Mapping[str, Any]) -> Path:
-    """`open_dataset`, but a folder without a case takes new settings.
+    """Folder of a new dataset, or of the one that an interrupted call began; without a case it takes new settings.
+
+    The settings are kept in ``conversion.json``, so that files of one conversion never meet the labels of another.
 
     Raises:
-        UserError: Cases were made with other settings, or another process is at work in the folder.
+        UserError: Its cases were made with other settings, or with some that are not recorded, or another process is
+            at work in the folder.
     """
     space = open_workspace(workspace)
     folder = space.raw_dataset(space.new_dataset_folder(name, number))
-    if (folder / "conversion.json").exists():
-        _settle(folder, to_plain(settings))
-    return open_dataset(workspace, name, number, settings)
+    record, wanted = folder / "conversion.json", to_plain(settings)
+    if record.exists():
+        _settle(folder, wanted)
+    elif any(not p.name.startswith(TEMPORARY) for p in folder.glob("*")):
+        raise UserError(
+            f"{folder}: found files but no conversion.json, expected one that tells how they were made; give another "
+            "--id, or delete the folder."
+        )
+    else:
+        write_json(record, wanted)
+    return folder
 
 
 def _settle(folder: Path, wanted: dict[str, Any]) -> None:
@@ -44,4 +54,5 @@ def _words(settings: Mapping[str, Any], names: list[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    return ", ".join(map(str, value if isinstance(value, list) else [value])) if value else "none"
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return ", ".join(map(str, values)) or "none"

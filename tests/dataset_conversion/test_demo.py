@@ -114,7 +114,7 @@ def test_the_dataset_is_clean_resumable_and_has_what_a_cohort_lacks(tmp_path: Pa
 
 def test_other_settings_never_mix_with_files_that_are_there(tmp_path: Path) -> None:
     make_demo_dataset(workspace=tmp_path, cases=10, ungraded=0, tests=0)
-    with pytest.raises(UserError, match="seed 0.*expected seed 1"):
+    with pytest.raises(UserError, match="asked for seed 1, expected seed 0, with which its cases were made"):
         make_demo_dataset(workspace=tmp_path, cases=10, ungraded=0, tests=0, seed=1)
 
 
