@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FOLDS_TO_LEAVE_TWO_OUT = 5
+"""With fewer, cross-fitting was measured to cost more than it gains (documentation/evidence.md: three folds)."""
+
 
 def train(
     fold: int | Literal["all"],
@@ -148,6 +151,12 @@ def _lead(run: Run, fold: int | Literal["all"], *, restart: bool, options: dict[
     folds = _folds(fold, run.plan.folds)
     if run.preset.distil and options["teachers"] is None and run.teachers != run.preset.teacher_mode:
         logger.warning("teachers are %s: %d folds are too few to leave two out.", run.teachers, run.plan.folds)
+    elif run.cross_fitted and run.plan.folds < FOLDS_TO_LEAVE_TWO_OUT:
+        logger.warning(
+            "teachers are cross-fitted: of %d folds those that leave out two have few cases to learn from; where that "
+            "was measured, --teachers in_sample made the better student.",
+            run.plan.folds,
+        )
     with StopRequest() as stop:
         for number in folds:
             _train_fold(run, number, stop, restart=restart, options=options)

@@ -199,9 +199,10 @@ def test_all_folds_are_pooled_and_teachers_are_shared_between_presets(make_cohor
     assert told[1].read_text() == told[0].read_text()
 
 
-def test_cross_fitted_teachers_leave_out_pairs_of_folds_and_serve_both_folds_students(make_cohort):
+def test_cross_fitted_teachers_leave_out_pairs_of_folds_and_serve_both_folds_students(make_cohort, caplog):
     cohort = make_cohort(folds=3)
     run(cohort, 0)
+    assert "of 3 folds those that leave out two have few cases" in caplog.text
     teachers = cohort.results / "teachers" / "auto_seed0"
     assert sorted(p.name for p in teachers.glob("without_*")) == ["without_0", "without_0_1", "without_0_2"]
     before = (teachers / "without_0_1" / "teachers.safetensors").stat().st_mtime_ns
