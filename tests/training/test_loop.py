@@ -163,7 +163,7 @@ def test_kernels_decay_but_not_what_stands_in_for_a_missing_channel(tmp_path):
             super().__init__()
             self.module = nn.ModuleDict({"token": MissingToken(stages=2, width=4), "kernel": nn.Linear(4, 2)})
 
-        def step(self, batch: Tensor, moment: Moment) -> dict[str, Tensor]:
+        def step(self, batch: Tensor) -> dict[str, Tensor]:
             return {"loss": torch.stack([0 * p.sum() for p in self.module.parameters()]).sum()}
 
     toy = Unmoved()

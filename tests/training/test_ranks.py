@@ -153,9 +153,12 @@ def losses(path: Path) -> list[list[float]]:
 
 
 def assert_same_training(folder: Path, other: Path, *, rel: float) -> None:
-    """Losses and weights; rounding grows through the optimiser's small denominators, so long runs get more room."""
+    """Losses and weights; rounding grows through the optimiser's small denominators, so long runs get more room.
+
+    A loss that is nearly nothing beside the others (that of the graph's edges) is compared by what it adds to them.
+    """
     for ours, theirs in zip(losses(folder / "metrics.csv"), losses(other / "metrics.csv"), strict=True):
-        assert ours == pytest.approx(theirs, rel=rel, abs=1e-6)
+        assert ours == pytest.approx(theirs, rel=rel, abs=rel * 1e-2)
     states = [torch.load(f / "latest.pt", weights_only=True) for f in (folder, other)]
     for part in ("model", "ema"):
         a, b = (torch.cat([v.double().flatten() for v in state[part].values()]) for state in states)
