@@ -41,7 +41,9 @@ def _settle(folder: Path, wanted: dict[str, Any]) -> None:
     with locked(folder):
         made_with = read_json(record)
         changed = [k for k in {**made_with, **wanted} if made_with.get(k) != wanted.get(k)]
-        if changed and any((folder / "imagesTr").glob("[!.]*")):
+        if not changed:
+            return
+        if any((folder / "imagesTr").glob("[!.]*")):
             raise UserError(
                 f"{folder}: asked for {_words(wanted, changed)}, expected {_words(made_with, changed)}, with which its "
                 "cases were made; give another --id, or delete the folder."
