@@ -152,13 +152,10 @@ def losses(path: Path) -> list[list[float]]:
         return [[float(v) for k, v in row.items() if "seconds" not in k] for row in csv.DictReader(file)]
 
 
-def assert_same_training(folder: Path, other: Path, *, rel: float) -> None:
-    """Losses and weights; rounding grows through the optimiser's small denominators, so long runs get more room.
-
-    A loss that is nearly nothing beside the others (that of the graph's edges) is compared by what it adds to them.
-    """
+def assert_same_training(folder: Path, other: Path, *, rel: float, least: float = 1e-6) -> None:
+    """Losses and weights; rounding grows through the optimiser's small denominators, so long runs get more room."""
     for ours, theirs in zip(losses(folder / "metrics.csv"), losses(other / "metrics.csv"), strict=True):
-        assert ours == pytest.approx(theirs, rel=rel, abs=rel * 1e-2)
+        assert ours == pytest.approx(theirs, rel=rel, abs=least)
     states = [torch.load(f / "latest.pt", weights_only=True) for f in (folder, other)]
     for part in ("model", "ema"):
         a, b = (torch.cat([v.double().flatten() for v in state[part].values()]) for state in states)
@@ -295,7 +292,8 @@ def test_after_a_process_is_killed_in_mid_epoch_the_same_command_ends_as_one_pro
     assert f"continues after {begun} of 24 iterations" in second.stderr
     other = make_cohort(workspace=tmp_path / "alone")
     model = train(0, workspace=other.workspace, device="cpu", preset=preset, epochs=3, iterations=8)
-    assert_same_training(results / f"auto/{preset}_seed0" / "fold_0", model.fold(0), rel=2e-2)
+    # The loss of the graph's edges is far smaller than the others, whose grown rounding moves it.
+    assert_same_training(results / f"auto/{preset}_seed0" / "fold_0", model.fold(0), rel=2e-2, least=5e-5)
 
 
 @pytest.mark.slow
